@@ -1,0 +1,132 @@
+package ratelimit
+
+import (
+	"hash/maphash"
+	"slices"
+)
+
+// sighting is a limit that the server has shown for a request, from which the
+// plan "auto" is to be narrowed down.
+type sighting struct {
+	request Request
+	limit   int64
+}
+
+// sight notes a limit that no bucket of the request has, once for each route.
+// It is looked up without the lock: see recognise.
+func (l *Limiter) sight(c *class, limit int64) {
+	key := c.name()
+	if l.shown[key] == limit {
+		return
+	}
+	if l.shown == nil {
+		l.shown = make(map[string]int64)
+	}
+	l.shown[key] = limit
+	l.sighted = append(l.sighted, sighting{Request{Method: c.method, Template: c.route.Template, Path: c.route.Template}, limit})
+}
+
+// recognise narrows the published plans down to those that agree with all that
+// has been sighted, and changes to the most careful of them. When none does, the
+// plan stays as it is, with the limits that the server shows.
+func (l *Limiter) recognise(sighted []sighting) {
+	for _, s := range sighted {
+		fit := Candidates(&s.request, s.limit)
+		now := l.now()
+		l.mu.Lock()
+		if l.candidates != nil {
+			fit = slices.DeleteFunc(fit, func(p *Plan) bool { return !slices.Contains(l.candidates, p) })
+		}
+		var calls []*waiter
+		if len(fit) > 0 {
+			l.candidates = fit
+			if p := fit[0]; p != l.plan.Load() {
+				l.change(p, now)
+				calls = l.dispatch(now)
+			}
+		}
+		l.unlock(calls)
+	}
+}
+
+// change puts another plan in force. Buckets keep their state by name; waiting
+// requests are routed anew.
+func (l *Limiter) change(p *Plan, now int64) {
+	l.plan.Store(p)
+	specs := make(map[string]*Bucket, len(p.Buckets))
+	for i := range p.Buckets {
+		specs[p.Buckets[i].Name] = &p.Buckets[i]
+	}
+	for k, b := range l.buckets {
+		spec := specs[k.name]
+		if spec == nil || (b.slots != nil) != (spec.Concurrent > 0) {
+			delete(l.buckets, k)
+			continue
+		}
+		b.spec = spec
+		if b.slots != nil {
+			b.slots.limit = spec.Concurrent
+			continue
+		}
+		b.advance(now)
+		b.setLimit(spec.Burst, spec.Rate)
+		b.learned = false
+	}
+	var waiting []*waiter
+	for _, c := range l.active {
+		for i := range c.levels {
+			waiting = append(waiting, c.levels[i].heap...)
+		}
+		c.active = false
+	}
+	l.active, l.waiting = nil, 0
+	clear(l.classes)
+	for _, w := range waiting {
+		w.class = l.classify(w.req, p.Route(w.req))
+		l.requeue(w)
+	}
+	if l.hooks != nil {
+		l.hook(l.hooks.Learned, Event{Detail: "plan " + p.Name})
+	}
+}
+
+// readQuotas takes over the figures of separate quotas and reports whether one
+// of them is used up.
+func (l *Limiter) readQuotas(t *Ticket, o *Outcome, now int64) (exhausted bool) {
+	c := t.c
+	for _, f := range readQuotas(o.Header) {
+		if c.quotas == nil {
+			c.quotas = make(map[uint64][]*quota)
+			l.quotas.Store(true)
+		}
+		i := slices.IndexFunc(c.quotas[t.client], func(q *quota) bool { return q.name == f.name })
+		if i < 0 {
+			i = len(c.quotas[t.client])
+			c.quotas[t.client] = append(c.quotas[t.client], &quota{})
+		}
+		c.quotas[t.client][i].read(f, now, c.open)
+		exhausted = exhausted || f.remaining == 0
+	}
+	return exhausted
+}
+
+// unquota gives back what a request that was not sent had taken from quotas.
+func (t *Ticket) unquota() {
+	for _, q := range t.c.quotas[t.client] {
+		q.left = min(q.left+1, q.limit)
+	}
+}
+
+// clientOf tells quotas apart: they hold for an application and a grant.
+func clientOf(r *Request) uint64 {
+	if r.Details == nil {
+		return 0
+	}
+	var h maphash.Hash
+	h.SetSeed(identitySeed())
+	for _, f := range [...]string{"client_id", "grant_type", "organization"} {
+		h.WriteString(r.Details.BodyField(f))
+		h.WriteByte(0)
+	}
+	return h.Sum64()
+}
