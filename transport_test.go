@@ -1,0 +1,697 @@
+package auth0_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/base64"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/http/httptrace"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/headroom-go/auth0"
+	"github.com/headroom-go/auth0/ratelimit"
+)
+
+const busyBody = `{"statusCode":429,"error":"Too Many Requests","message":"There are 2 active import users jobs, please wait until some of them are finished and try again"}`
+
+// rejectedOnce answers the first n requests with status and body, the rest with
+// 200 "fine", and counts all.
+func rejectedFirst(n, status int, h http.Header, body string) (stub, *int) {
+	sent := 0
+	return func(req *http.Request) (*http.Response, error) {
+		if req.Body != nil {
+			_, _ = io.Copy(io.Discard, req.Body)
+		}
+		if sent++; sent <= n {
+			return reply(status, h.Clone(), body), nil
+		}
+		return reply(200, nil, "fine"), nil
+	}, &sent
+}
+
+func TestTransportRejectionForms(t *testing.T) {
+	t.Parallel()
+	jsonHeader := http.Header{"Content-Type": {"application/json"}}
+	tests := []struct {
+		name   string
+		status int
+		header http.Header
+		body   string
+		again  bool // a rejection by a rate limit, so sent again
+	}{
+		{"Management", 429, jsonHeader, `{"statusCode":429,"error":"Too Many Requests","message":"Global limit has been reached","errorCode":"too_many_requests"}`, true},
+		{"OAuth", 429, jsonHeader, `{"error":"too_many_requests","error_description":"Rate limit exceeded. Please retry after some time."}`, true},
+		{"My Organization", 429, http.Header{"Content-Type": {"application/problem+json"}}, `{"type":"https://auth0.com/api-errors#A0E-429-0003","status":429,"title":"Endpoint Rate Limit Exceeded","detail":"The endpoint request limit has been exceeded."}`, true},
+		{"client quota", 429, http.Header{"Retry-After": {"2"}, "Auth0-Client-Quota-Limit": {"b=per_hour;q=10;r=0;t=2"}}, `{"error":"too_many_requests","error_description":"Client quota exceeded"}`, true},
+		{"import jobs", 429, jsonHeader, busyBody, true},
+		{"empty", 429, nil, "", true},
+		{"array", 429, jsonHeader, `["odd"]`, true},
+		{"broken JSON", 429, jsonHeader, `{"error":"too_many_requests"`, true},
+		{"redirect to an error page", 302, http.Header{"Location": {"https://app.example.com/oops?error=access_denied&error_description=Global%20rate%20limit%20exceeded"}}, "", true},
+		{"redirect by code", 302, http.Header{"Location": {"/oops?error=too_many_requests"}}, "", true},
+		{"WS-Trust without a content type", 500, nil, `<Fault><Subcode><Value>wst:RequestFailed</Value></Subcode><Text>Global rate limit exceeded</Text></Fault>`, false},
+		{"brute force protection", 429, jsonHeader, `{"error":"too_many_attempts","error_description":"Your account has been blocked after multiple consecutive login attempts."}`, false},
+		{"brute force protection of connections", 429, jsonHeader, `{"name":"ValidationError","code":"too_many_attempts"}`, false},
+		{"polling", 429, jsonHeader, `{"error":"slow_down","error_description":"You are polling faster than allowed. Try again in 5 seconds."}`, false},
+		{"other SOAP fault", 500, http.Header{"Content-Type": {"application/soap+xml"}}, `<Fault><Subcode><Value>wst:RequestFailed</Value></Subcode><Text>No such user</Text></Fault>`, false},
+		{"server error that talks of limits", 500, jsonHeader, `{"message":"rate limit service failed"}`, false},
+		{"redirect to another error", 302, http.Header{"Location": {"/oops?error=access_denied&error_description=No%20such%20client"}}, "", false},
+		{"redirect of a polling error", 302, http.Header{"Location": {"/oops?error=slow_down&error_description=rate%20limit"}}, "", false},
+		{"plain redirect", 302, http.Header{"Location": {"/u/login?state=error"}}, "", false},
+		{"forbidden", 403, jsonHeader, `{"error":"access_denied","error_description":"Global rate limit exceeded"}`, false},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				base, sent := rejectedFirst(1, tt.status, tt.header, tt.body)
+				tr := auth0.NewTransport(base, roomy(t))
+				req := newRequest(t, "GET", "/authorize", nil)
+				got, err := roundTrip(t, tr, req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if tt.again {
+					if *sent != 2 || got.body != "fine" {
+						t.Errorf("sent %d times, answer %q", *sent, got.body)
+					}
+					return
+				}
+				if *sent != 1 || got.status != tt.status || got.body != tt.body {
+					t.Errorf("sent %d times, %d %q; it had to be handed back as it came", *sent, got.status, got.body)
+				}
+				if got.info.Rejected {
+					t.Error("counted as a rejection by a rate limit")
+				}
+			})
+		})
+	}
+}
+
+// What cannot be sent again is handed back complete, with its facts.
+func TestTransportHandsBackWhatItCannotReplay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		long := `{"error":"too_many_requests","pad":"` + strings.Repeat("x", 100_000) + `"}`
+		h := http.Header{"X-Ratelimit-Limit": {"50"}, "X-Ratelimit-Remaining": {"0"}, "X-Ratelimit-Reset": {"1675452600"}, "Retry-After": {"7"}}
+		sent := 0
+		// The answer comes before the body was read, as servers may do.
+		tr := auth0.NewTransport(stub(func(*http.Request) (*http.Response, error) { sent++; return reply(429, h, long), nil }), roomy(t))
+		pr, pw := io.Pipe()
+		defer func() { _ = pw.Close() }()
+		req := newRequest(t, "POST", "/api/v2/users", pr)
+		got, err := roundTrip(t, tr, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.body != long || sent != 1 {
+			t.Errorf("sent %d times; body of %d bytes, want %d", sent, len(got.body), len(long))
+		}
+		info := got.info
+		if !info.Rejected || info.Limit != 50 || info.Remaining != 0 || info.RetryAfter != 7*time.Second || !info.Reset.Equal(time.Unix(1675452600, 0)) {
+			t.Errorf("facts %+v", info)
+		}
+	})
+}
+
+// A streamed body is kept while it is sent, up to 64 KiB, and sent again.
+func TestTransportReplaysSmallStreams(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		size int
+		want int
+	}{{1, 2}, {64 << 10, 2}, {64<<10 + 1, 1}} {
+		t.Run(strconv.Itoa(tt.size), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				payload := strings.Repeat("a", tt.size)
+				var bodies []string
+				tr := auth0.NewTransport(stub(func(req *http.Request) (*http.Response, error) {
+					b, err := io.ReadAll(req.Body)
+					if err != nil {
+						t.Error(err)
+					}
+					if bodies = append(bodies, string(b)); len(bodies) == 1 {
+						return reply(429, nil, ""), nil
+					}
+					return reply(201, nil, ""), nil
+				}), roomy(t))
+				src := &trackedBody{Reader: strings.NewReader(payload)}
+				req := newRequest(t, "POST", "/api/v2/users", src)
+				if _, err := roundTrip(t, tr, req); err != nil {
+					t.Fatal(err)
+				}
+				if len(bodies) != tt.want {
+					t.Fatalf("sent %d times, want %d", len(bodies), tt.want)
+				}
+				for i, b := range bodies {
+					if b != payload {
+						t.Errorf("body %d has %d bytes, want %d", i, len(b), tt.size)
+					}
+				}
+				if src.closed.Load() == 0 {
+					t.Error("the caller's body was not closed")
+				}
+			})
+		})
+	}
+}
+
+type trackedBody struct {
+	io.Reader
+	closed atomic.Int32
+}
+
+func (b *trackedBody) Close() error { b.closed.Add(1); return nil }
+
+func TestTransportStopsAfterMaxRejections(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ most, want int }{{0, auth0.DefaultMaxRejections + 1}, {3, 4}, {-1, 1}} {
+		t.Run(strconv.Itoa(tt.most), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				base, sent := rejectedFirst(1000, 429, nil, `{"error":"too_many_requests"}`)
+				tr := auth0.NewTransport(base, roomy(t))
+				tr.MaxRejections = tt.most
+				req := newRequest(t, "GET", "/api/v2/users", nil)
+				got, err := roundTrip(t, tr, req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if *sent != tt.want || got.status != http.StatusTooManyRequests || got.body != `{"error":"too_many_requests"}` || !got.info.Rejected || got.info.Rejections != tt.want-1 {
+					t.Errorf("sent %d times, want %d; %+v", *sent, tt.want, got)
+				}
+			})
+		})
+	}
+}
+
+// The body of a rejection is closed before the request is sent again.
+func TestTransportClosesRejections(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		first := &trackedBody{Reader: strings.NewReader(strings.Repeat("z", 20_000))}
+		sent := 0
+		tr := auth0.NewTransport(stub(func(*http.Request) (*http.Response, error) {
+			if sent++; sent == 1 {
+				r := reply(429, nil, "")
+				r.Body, r.ContentLength = first, -1
+				return r, nil
+			}
+			if first.closed.Load() != 1 {
+				t.Error("the rejection's body was open while the request was sent again")
+			}
+			return reply(200, nil, ""), nil
+		}), roomy(t))
+		req := newRequest(t, "GET", "/api/v2/users", nil)
+		if _, err := roundTrip(t, tr, req); err != nil {
+			t.Fatal(err)
+		}
+		if n, _ := first.Read(make([]byte, 1)); n != 0 {
+			t.Error("the rejection was not drained, so its connection is lost")
+		}
+	})
+}
+
+func TestTransportDoesNotTouchTheRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		base, _ := rejectedFirst(2, 429, nil, "")
+		tr := auth0.NewTransport(base, roomy(t))
+		req := newRequest(t, "POST", "/api/v2/users?a=b", strings.NewReader(`{"email":"x"}`))
+		req.Header.Set("X-Own", "1")
+		before, body, url, header := *req, req.Body, *req.URL, req.Header.Clone()
+		if _, err := roundTrip(t, tr, req); err != nil {
+			t.Fatal(err)
+		}
+		if req.Body != body || *req.URL != url || req.Context() != before.Context() || req.Method != before.Method || req.ContentLength != before.ContentLength {
+			t.Error("the request was changed")
+		}
+		if len(req.Header) != len(header) || req.Header.Get("X-Own") != "1" {
+			t.Errorf("the header was changed: %v", req.Header)
+		}
+	})
+}
+
+func TestTransportClosesTheBodyWhenNotAdmitted(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	body := &trackedBody{Reader: strings.NewReader("x")}
+	tr := auth0.NewTransport(stub(func(*http.Request) (*http.Response, error) {
+		t.Error("sent although its context had ended")
+		return reply(200, nil, ""), nil
+	}), roomy(t))
+	req := newRequest(t, "POST", "/api/v2/users", body).WithContext(ctx)
+	if _, err := roundTrip(t, tr, req); !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v, want context.Canceled", err)
+	}
+	if body.closed.Load() == 0 {
+		t.Error("the body was left open")
+	}
+}
+
+// Answers stream: the beginning is there before the end was written.
+func TestTransportStreams(t *testing.T) {
+	t.Parallel()
+	next := make(chan struct{})
+	srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.WriteString(w, "one")
+		_ = http.NewResponseController(w).Flush()
+		<-next
+		_, _ = io.WriteString(w, "two")
+	}))
+	defer srv.Close()
+	tr := auth0.NewTransport(srv.Client().Transport, roomy(t))
+	resp, err := tr.RoundTrip(newRequest(t, "GET", srv.URL+"/api/v2/jobs/job_1", nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = resp.Body.Close() }()
+	buf := make([]byte, 3)
+	if _, err := io.ReadFull(resp.Body, buf); err != nil || string(buf) != "one" {
+		t.Fatalf("%q, %v", buf, err)
+	}
+	close(next)
+	if rest, err := io.ReadAll(resp.Body); err != nil || string(rest) != "two" {
+		t.Errorf("rest %q, %v", rest, err)
+	}
+	tr.CloseIdleConnections()
+}
+
+// CloseIdleConnections reaches the base.
+func TestTransportForwardsCloseIdleConnections(t *testing.T) {
+	t.Parallel()
+	base := &idleCounter{}
+	(&http.Client{Transport: auth0.NewTransport(base, roomy(t))}).CloseIdleConnections()
+	if base.n != 1 {
+		t.Errorf("called %d times", base.n)
+	}
+}
+
+type idleCounter struct {
+	http.RoundTripper
+	n int
+}
+
+func (c *idleCounter) CloseIdleConnections() { c.n++ }
+
+// The zero value keeps one limiter per host, and answers of one host do not
+// touch the other.
+func TestTransportZeroValue(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		base, sent := rejectedFirst(0, 0, nil, "")
+		tr := &auth0.Transport{Base: base}
+		for _, host := range []string{"a.auth0.com", "A.auth0.com", "b.auth0.com"} {
+			if _, err := fetch(t, tr, newRequest(t, "GET", "https://"+host+"/api/v2/clients", nil)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if *sent != 3 {
+			t.Errorf("sent %d", *sent)
+		}
+	})
+}
+
+// tracedStub reports its progress like http.Transport, and fails before or
+// after the first byte.
+func tracedStub(wrote bool, err error) stub {
+	return func(req *http.Request) (*http.Response, error) {
+		if tr := httptrace.ContextClientTrace(req.Context()); tr != nil {
+			tr.GetConn("example.auth0.com:443")
+			if wrote {
+				tr.WroteHeaders()
+			}
+		}
+		return nil, err
+	}
+}
+
+// A POST is repeated by the client only when it never left: the flag behind it
+// is the one that gives tokens back to the limiter.
+func TestTransportTellsWhetherARequestLeft(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name string
+		base stub
+		want int
+	}{
+		{"before the first byte", tracedStub(false, &net.OpError{Op: "dial", Err: errors.New("connection refused")}), 3},
+		{"after the first byte", tracedStub(true, io.ErrUnexpectedEOF), 1},
+		{"unknown", func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				sent := 0
+				c := newClient(t, func(r *http.Request) (*http.Response, error) { sent++; return tt.base(r) })
+				_, err := auth0.Call[auth0.NoContent](t.Context(), c, "POST", "/api/v2/users", nil, nil, map[string]string{}, nil)
+				var e *auth0.Error
+				if !errors.As(err, &e) || e.Status != 0 || e.Attempts != tt.want || sent != tt.want {
+					t.Errorf("sent %d times, want %d; error %v", sent, tt.want, err)
+				}
+			})
+		})
+	}
+}
+
+// A real dial error counts as one that never left.
+func TestTransportDialErrorNeverLeft(t *testing.T) {
+	t.Parallel()
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr := ln.Addr().String()
+	_ = ln.Close()
+	c, err := auth0.New("http://"+addr, auth0.WithLimiter(roomy(t)), auth0.WithRetryDelays(time.Millisecond, time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseIdleConnections()
+	_, err = auth0.Call[auth0.NoContent](t.Context(), c, "POST", "/api/v2/users", nil, nil, map[string]string{}, nil)
+	var e *auth0.Error
+	if !errors.As(err, &e) || e.Attempts != 3 {
+		t.Errorf("error %v; a POST that never left is repeated twice", err)
+	}
+}
+
+// The answer that starts a job is read by the throttle and by the caller; so is
+// the one that tells its end.
+func TestTransportFollowsImportJobs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const created, completed = `{"id":"job_1","type":"users_import","status":"pending"}`, `{"id":"job_1","status":"completed"}`
+		tr := auth0.NewTransport(stub(func(req *http.Request) (*http.Response, error) {
+			if req.Method == http.MethodPost {
+				return replyJSON(202, created), nil
+			}
+			return replyJSON(200, completed), nil
+		}), roomy(t))
+		for range 2 {
+			got, err := fetch(t, tr, newRequest(t, "POST", "/api/v2/jobs/users-imports", strings.NewReader("--x--")))
+			if err != nil || got.body != created {
+				t.Errorf("created %q, %v", got.body, err)
+			}
+			got, err = fetch(t, tr, newRequest(t, "GET", "/api/v2/jobs/job_1", nil))
+			if err != nil || got.body != completed {
+				t.Errorf("completed %q, %v", got.body, err)
+			}
+		}
+	})
+}
+
+// A third import job waits for one of the two slots of a plan that has two,
+// and leaves as soon as a poll shows the end of one.
+func TestTransportWaitsForAnImportSlot(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		limiter, err := ratelimit.New(ratelimit.Options{Plan: &ratelimit.Plan{Name: "jobs", Buckets: []ratelimit.Bucket{{
+			Name: "import jobs", API: "management", Concurrent: 2,
+			Matches: []ratelimit.Match{{Method: "POST", Path: "/api/v2/jobs/users-imports"}},
+		}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		tr := auth0.NewTransport(stub(func(req *http.Request) (*http.Response, error) {
+			if req.Method == http.MethodPost {
+				n++
+				return replyJSON(202, `{"id":"job_`+strconv.Itoa(n)+`","status":"pending"}`), nil
+			}
+			return replyJSON(200, `{"id":"job_1","status":"failed"}`), nil
+		}), limiter)
+		post := func() {
+			if _, err := fetch(t, tr, newRequest(t, "POST", "/api/v2/jobs/users-imports", strings.NewReader("x"))); err != nil {
+				t.Error(err)
+			}
+		}
+		post()
+		post()
+		done := make(chan struct{})
+		go func() { post(); close(done) }()
+		synctest.Wait()
+		if n != 2 {
+			t.Fatalf("%d jobs under way, the plan allows 2", n)
+		}
+		if _, err := fetch(t, tr, newRequest(t, "GET", "/api/v2/jobs/job_1", nil)); err != nil {
+			t.Fatal(err)
+		}
+		<-done
+		if n != 3 {
+			t.Errorf("%d jobs, want 3", n)
+		}
+	})
+}
+
+// The throttle spaces requests by the plan: 5 at once, then one each 100 ms.
+func TestTransportPaces(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		limiter, err := ratelimit.New(ratelimit.Options{Plan: &ratelimit.Plan{Name: "ten-a-second", Buckets: []ratelimit.Bucket{{
+			Name: "users", API: "management", Burst: 5, Rate: ratelimit.Rate{Count: 10, Per: time.Second},
+			Matches: []ratelimit.Match{{Method: "*", Path: "/api/v2/users"}},
+		}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		tr := auth0.NewTransport(stub(func(*http.Request) (*http.Response, error) { return reply(200, nil, ""), nil }), limiter)
+		start := time.Now()
+		for range 25 {
+			if _, err := fetch(t, tr, newRequest(t, "GET", "/api/v2/users", nil)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		// 25 requests, 5 of them from the burst: 20 tokens take two seconds.
+		if took := time.Since(start); took < 2*time.Second || took > 3*time.Second {
+			t.Errorf("25 requests took %v, the plan makes it 2 s and a little", took)
+		}
+	})
+}
+
+// A wait that cannot end before the deadline fails at once.
+func TestTransportFailsAtOnceWhenTheWaitIsInVain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		limiter, err := ratelimit.New(ratelimit.Options{Plan: &ratelimit.Plan{Name: "slow", Buckets: []ratelimit.Bucket{{
+			Name: "users", API: "management", Burst: 5, Rate: ratelimit.Rate{Count: 1, Per: time.Hour},
+			Matches: []ratelimit.Match{{Method: "*", Path: "/api/v2/users"}},
+		}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := 5
+		c := newClient(t, func(*http.Request) (*http.Response, error) {
+			left--
+			return reply(204, http.Header{"X-Ratelimit-Limit": {"5"}, "X-Ratelimit-Remaining": {strconv.Itoa(left)}}, ""), nil
+		}, auth0.WithLimiter(limiter))
+		for i := range 6 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			start := time.Now()
+			_, err := auth0.Call[auth0.NoContent](ctx, c, "GET", "/api/v2/users", nil, nil, nil, nil)
+			cancel()
+			if i < 3 {
+				continue // the burst, less what is left unspent
+			}
+			var wait *ratelimit.WaitError
+			var e *auth0.Error
+			if i == 5 && (!errors.As(err, &wait) || !errors.As(err, &e) || !errors.Is(err, context.DeadlineExceeded) || e.Attempts != 0) {
+				t.Errorf("error %v", err)
+			}
+			if took := time.Since(start); took != 0 {
+				t.Errorf("call %d took %v, had to go or to fail at once", i, took)
+			}
+		}
+	})
+}
+
+func TestTransportRoutesByBodyAndToken(t *testing.T) {
+	t.Parallel()
+	claims := base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"auth0|1","scope":"read:current_user"}`))
+	for _, tt := range []struct {
+		name, contentType, body string
+		getBody                 bool
+		field, want             string
+	}{
+		{"form", "application/x-www-form-urlencoded", "grant_type=password&username=a%40b.c", true, "username", "a@b.c"},
+		{"streamed form", "application/x-www-form-urlencoded; charset=utf-8", "grant_type=password", false, "grant_type", "password"},
+		{"JSON", "application/json", `{"n":1,"email":"a@b.c"}`, true, "email", "a@b.c"},
+		{"streamed JSON", "application/json", `{"email":"a@b.c"}`, false, "email", "a@b.c"},
+		{"number", "application/json", `{"n":1}`, true, "n", ""},
+		{"not JSON", "application/json", `<n>`, true, "n", ""},
+		{"text", "text/plain", `email=a`, true, "email", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			req := newRequest(t, "POST", "/oauth/token", strings.NewReader(tt.body))
+			req.Header.Set("Content-Type", tt.contentType)
+			req.Header.Set("Authorization", "Bearer e30."+claims+".sig")
+			if !tt.getBody {
+				req.GetBody = nil
+			}
+			d, sentBody := auth0.DetailsOf(req)
+			if got := d.BodyField(tt.field); got != tt.want {
+				t.Errorf("%s = %q, want %q", tt.field, got, tt.want)
+			}
+			if got := d.TokenClaim("sub"); got != "auth0|1" {
+				t.Errorf("sub = %q", got)
+			}
+			if got := sentBody(); got != tt.body {
+				t.Errorf("sent body %q, want it complete: %q", got, tt.body)
+			}
+		})
+	}
+	req := newRequest(t, "GET", "/userinfo", nil)
+	for _, authorization := range []string{"", "Bearer", "Bearer opaque", "Basic a.b.c", "Bearer a.!.c", "Bearer a." + base64.RawURLEncoding.EncodeToString([]byte("[]")) + ".c"} {
+		req.Header.Set("Authorization", authorization)
+		if d, _ := auth0.DetailsOf(req); d.TokenClaim("sub") != "" {
+			t.Errorf("claim out of %q", authorization)
+		}
+	}
+}
+
+func TestTransportAttemptTimeout(t *testing.T) {
+	t.Parallel()
+	t.Run("before the answer", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			sent := 0
+			c := newClient(t, func(req *http.Request) (*http.Response, error) {
+				if sent++; sent == 1 {
+					<-req.Context().Done()
+					return nil, req.Context().Err()
+				}
+				return replyJSON(200, `{"ok":true}`), nil
+			}, auth0.WithAttemptTimeout(time.Second), auth0.WithRetryDelays(time.Millisecond, time.Millisecond))
+			start := time.Now()
+			v, err := auth0.Call[map[string]bool](t.Context(), c, "GET", "/api/v2/stats", nil, nil, nil, nil)
+			if err != nil || !v["ok"] || sent != 2 {
+				t.Errorf("%v, %v after %d attempts; the second had to succeed", v, err, sent)
+			}
+			if took := time.Since(start); took < time.Second || took > 1100*time.Millisecond {
+				t.Errorf("took %v, want one timeout of 1 s and a short delay", took)
+			}
+		})
+	})
+	t.Run("in the answer", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			c := newClient(t, func(req *http.Request) (*http.Response, error) {
+				r := replyJSON(200, "")
+				r.Body, r.ContentLength = stalledBody{req.Context().Done(), req.Context().Err}, -1
+				return r, nil
+			})
+			start := time.Now()
+			_, err := auth0.Call[map[string]bool](t.Context(), c, "POST", "/api/v2/stats", nil, nil, nil,
+				[]auth0.RequestOption{auth0.AttemptTimeout(3 * time.Second)})
+			if !errors.Is(err, auth0.ErrAttemptTimeout) {
+				t.Errorf("error %v", err)
+			}
+			if took := time.Since(start); took != 3*time.Second {
+				t.Errorf("took %v, want 3 s", took)
+			}
+		})
+	})
+}
+
+// stalledBody never says anything until a context ends.
+type stalledBody struct {
+	done <-chan struct{}
+	err  func() error
+}
+
+func (b stalledBody) Read([]byte) (int, error) { <-b.done; return 0, b.err() }
+
+// Close has nothing to close.
+func (b stalledBody) Close() error { return nil }
+
+// Cancelling ends a wait for the throttle at that moment.
+func TestTransportCancelsWhileWaiting(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		base, sent := rejectedFirst(1000, 429, http.Header{"Retry-After": {"30"}}, "")
+		tr := auth0.NewTransport(base, roomy(t))
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(5*time.Second, cancel)
+		req := newRequest(t, "GET", "/api/v2/users", nil).WithContext(ctx)
+		start := time.Now()
+		_, err := roundTrip(t, tr, req)
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("error %v", err)
+		}
+		if took := time.Since(start); took != 5*time.Second || *sent != 1 {
+			t.Errorf("took %v, sent %d times", took, *sent)
+		}
+	})
+}
+
+func TestTransportMaxWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		base, sent := rejectedFirst(1000, 429, http.Header{"Retry-After": {"7200"}}, `{"error":"too_many_requests","error_description":"Client quota exceeded"}`)
+		tr := auth0.NewTransport(base, roomy(t))
+		tr.MaxWait = time.Minute
+		req := newRequest(t, "GET", "/api/v2/users", nil)
+		start := time.Now()
+		got, err := roundTrip(t, tr, req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		info := got.info
+		if *sent != 1 || time.Since(start) != 0 || info.RetryAfter != 2*time.Hour || !info.Rejected {
+			t.Errorf("sent %d times in %v, %+v", *sent, time.Since(start), info)
+		}
+	})
+}
+
+// Logs name the route and never the path, the query or the token.
+func TestTransportLogs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		logger := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		base, _ := rejectedFirst(1, 429, nil, "")
+		c := newClient(t, base, auth0.WithLogger(logger), auth0.WithToken("sesame-sesame"))
+		_, err := auth0.Call[[]byte](t.Context(), c, "GET", "/api/v2/users/{id}", []string{"auth0|alice"}, map[string][]string{"q": {"alice@example.com"}}, nil, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := out.String()
+		for _, secret := range []string{"alice", "sesame", "%7C", "q="} {
+			if strings.Contains(text, secret) {
+				t.Errorf("the log says %q:\n%s", secret, text)
+			}
+		}
+		for _, want := range []string{"route=/api/v2/users/{id}", "status=429", "status=200", "method=GET", "waited="} {
+			if !strings.Contains(text, want) {
+				t.Errorf("the log lacks %q:\n%s", want, text)
+			}
+		}
+	})
+}
+
+func TestTransportLeavesOtherHostsAlone(t *testing.T) {
+	t.Parallel()
+	base, sent := rejectedFirst(1, 429, nil, "")
+	tr := auth0.NewTransport(base, roomy(t))
+	tr.Host = "example.auth0.com"
+	req := newRequest(t, "GET", "https://storage.example.com/export.gz", nil)
+	got, err := roundTrip(t, tr, req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.status != http.StatusTooManyRequests || *sent != 1 {
+		t.Errorf("another host's answer was treated: %d, sent %d times", got.status, *sent)
+	}
+}
