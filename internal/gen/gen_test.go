@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func builtIn(t *testing.T) *API {
+	t.Helper()
+	api, err := readAPI("api")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return api
+}
+
+// TestGenerated is what go generate followed by git diff would show: the package management is what the description says.
+func TestGenerated(t *testing.T) {
+	t.Parallel()
+	files, err := generate(builtIn(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := generate(builtIn(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Join("..", "..", "management")
+	for name, want := range files {
+		if !bytes.Equal(want, again[name]) {
+			t.Errorf("%s differs from one run to the next", name)
+		}
+		got, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		if !bytes.Equal(got, want) {
+			t.Errorf("%s is not what the description says: run go generate ./management", name)
+		}
+	}
+	have, err := filepath.Glob(filepath.Join(dir, "*.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range have {
+		b, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.HasPrefix(b, []byte("// Code generated")) && files[filepath.Base(name)] == nil {
+			t.Errorf("%s is no longer generated: run go generate ./management", name)
+		}
+	}
+}
+
+// TestDescription reads and writes every file of the description, and holds it to the rules that CONTRIBUTING states.
+func TestDescription(t *testing.T) {
+	t.Parallel()
+	api := builtIn(t)
+	for _, f := range api.Files {
+		b, err := os.ReadFile(filepath.Join("api", f.Tag+".txt"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.text() != string(b) {
+			t.Errorf("api/%s.txt is not as it would be written", f.Tag)
+		}
+		for _, g := range f.Groups {
+			if g.Doc == "" {
+				t.Errorf("group %s has no doc line", g.Name)
+			}
+			checkName(t, g.Go)
+		}
+		for _, o := range f.Ops {
+			if !strings.HasSuffix(o.Doc, ".") {
+				t.Errorf("%s %s has no doc line", o.Method, o.Path)
+			}
+		}
+		for _, typ := range f.Types {
+			checkName(t, typ.Name)
+		}
+	}
+}
+
+func checkName(t *testing.T, name string) {
+	t.Helper()
+	if len(name) > 40 || strings.Contains(name, "RequestContent") || strings.Contains(name, "ResponseContent") {
+		t.Errorf("%s wants a shorter name", name)
+	}
+}
+
+// TestImport brings one small document in, gives it doc lines and names, and brings in the one after it.
+func TestImport(t *testing.T) {
+	t.Parallel()
+	first := importFile(t, "testdata/old.json", new(API))
+	f := first.Files[0]
+	f.Groups[0].Doc = "Birds of the tenant"
+	f.Ops[0].Doc = "returns one page of birds."
+	for _, typ := range f.Types {
+		switch typ.Name {
+		case "BirdColor":
+			typ.Name = "Plumage"
+			typ.Values[0].Go = "Crimson"
+		case "Bird":
+			typ.Fields[3].Type = "Plumage"
+		case "BirdCreate":
+			typ.Doc = "is a bird to be."
+			for _, fl := range typ.Fields {
+				if fl.Name == "color" {
+					fl.Type, fl.Doc = "Plumage", "What it looks like."
+				}
+			}
+		}
+	}
+	// The names and lines go through the text, as they do between two imports.
+	again, err := parseFile("birds", f.text())
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := &API{Files: []*File{again}}
+	if err := old.index(); err != nil {
+		t.Fatal(err)
+	}
+	now := importFile(t, "testdata/new.json", old)
+	got := changes(old, now)
+	for _, line := range []string{
+		"~ operation GET /birds: scopes was read:birds, is read:bird_songs read:birds",
+		"+ operation GET /birds: parameter color Plumage",
+		"+ operation GET /birds/{id} (birds.Get)",
+		"~ operation POST /birds: lifecycle was beta, is GA",
+		"- operation DELETE /birds/{id} (birds.Delete)",
+		"~ type BirdCreate: field name was! string (1-20 chars), is! string (1-40 chars)",
+		"- type BirdCreate: field song~ string",
+		"+ type BirdCreate: field weight~ float",
+		`+ enum Plumage: value "black"`,
+		`- enum Plumage: value "green"`,
+		"+ type NestTreeSite: field leaves bool",
+	} {
+		if i := slices.Index(got, line); i >= 0 {
+			got = slices.Delete(got, i, i+1)
+		} else {
+			t.Errorf("not reported: %s", line)
+		}
+	}
+	if len(got) > 0 {
+		t.Errorf("reported too much:\n%s", strings.Join(got, "\n"))
+	}
+	text := now.Files[0].text()
+	for _, kept := range []string{`"Birds of the tenant"`, `"returns one page of birds."`, "enum Plumage", "red Crimson", `"is a bird to be."`, `color Plumage "What it looks like."`} {
+		if !strings.Contains(text, kept) {
+			t.Errorf("lost on import: %s", kept)
+		}
+	}
+	if same := changes(now, importFile(t, "testdata/new.json", now)); len(same) > 0 {
+		t.Errorf("importing the same twice changes\n%s", strings.Join(same, "\n"))
+	}
+}
+
+func importFile(t *testing.T, name string, old *API) *API {
+	t.Helper()
+	doc, err := readDocument(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	im := newImporter(doc, old)
+	api, err := im.run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := im.writeSamples(filepath.Join(t.TempDir(), "samples")); err != nil {
+		t.Fatal(err)
+	}
+	return api
+}
+
+// TestShapes shows what the importer makes of the first document.
+func TestShapes(t *testing.T) {
+	t.Parallel()
+	text := importFile(t, "testdata/old.json", new(API)).Files[0].text()
+	want, err := os.ReadFile("testdata/old.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text != string(want) {
+		t.Errorf("got\n%s", text)
+	}
+}
+
+func TestGoNames(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"user_id": "UserID", "app_metadata": "AppMetadata", "isMobile": "IsMobile", "google-apps": "GoogleApps", "ext_telephoneNumber": "ExtTelephoneNumber",
+		"httpEndpoint": "HTTPEndpoint", "suspiciousIpThrottling": "SuspiciousIPThrottling", "ConnectionOptionsOAuth2": "ConnectionOptionsOAuth2",
+		"client_ids": "ClientIDs", "jwtConfiguration": "JWTConfiguration", "X509CertificateCredential": "X509CertificateCredential",
+		"networkAcls": "NetworkACLs", "GitHub": "GitHub", "3d": "X3d", "dpop_signing_alg": "DPoPSigningAlg",
+	} {
+		if got := exported(in); got != want {
+			t.Errorf("%s is %s, want %s", in, got, want)
+		}
+	}
+	for in, want := range map[string]string{"ID": "id", "UserID": "userID", "KID": "kid", "TriggerID": "triggerID", "TemplateName": "templateName", "Language": "language"} {
+		if got := lower(in); got != want {
+			t.Errorf("%s is %s, want %s", in, got, want)
+		}
+	}
+	for in, want := range map[string]string{"roles": "role", "policies": "policy", "addresses": "address", "settings": "settings", "boxes": "box", "aliases": "alias", "sms": "sms", "licenses": "license"} {
+		if got := singular(in); got != want {
+			t.Errorf("%s is %s, want %s", in, got, want)
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		"nonsense here\n",
+		"    a detail alone\n",
+		"GET /x g List\n    returns\n    nonsense 1\n",
+		"type T out\n    field\n",
+		"type T out\n    field string nonsense\n",
+		"type T sideways\n",
+		"union U in by x\n    a b\n",
+		"GET /x g List\n    page T items sideways\n",
+	} {
+		if f, err := parseFile("x", text); err == nil {
+			t.Errorf("%q was read as %q", text, f.text())
+		} else if !strings.Contains(err.Error(), "x.txt:") {
+			t.Errorf("%q: the error does not say where: %v", text, err)
+		}
+	}
+}

@@ -1,0 +1,204 @@
+package management
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"iter"
+	"reflect"
+	"strconv"
+	"strings"
+
+	"github.com/headroom-go/auth0"
+)
+
+// call is the body of the generated methods: it refuses what lacks a required field, and sends the rest.
+func call[T any](ctx context.Context, c *auth0.Client, method, path string, args []string, params, body any, opts []auth0.RequestOption) (T, error) {
+	if err := check(method, path, params, body); err != nil {
+		var zero T
+		return zero, err
+	}
+	query, err := auth0.QueryOf(params)
+	if err != nil {
+		var zero T
+		return zero, err
+	}
+	if f, ok := body.(form); ok {
+		body = f.multipart()
+	}
+	return auth0.Call[T](ctx, c, method, path, args, query, body, opts)
+}
+
+// list is call for answers that are a list, bare or under the only key of an object.
+func list[T any](ctx context.Context, c *auth0.Client, method, path string, args []string, params, body any, opts []auth0.RequestOption) ([]T, error) {
+	d, err := call[document](ctx, c, method, path, args, params, body, opts)
+	if err != nil {
+		return nil, err
+	}
+	var l []T
+	unmarshal(d.list(), &l)
+	return l, nil
+}
+
+// page is the body of the generated list methods that have a required parameter.
+func page[T any](ctx context.Context, c *auth0.Client, path string, args []string, params any, paging auth0.Paging, opts []auth0.RequestOption) (*auth0.Page[T], error) {
+	if err := check("GET", path, params, nil); err != nil {
+		return nil, err
+	}
+	return auth0.List[T](ctx, c, path, args, params, paging, opts)
+}
+
+// all is the body of the generated methods that walk a list and have a required parameter.
+func all[T any](ctx context.Context, c *auth0.Client, path string, args []string, params any, paging auth0.Paging, opts []auth0.RequestOption) iter.Seq2[T, error] {
+	if err := check("GET", path, params, nil); err != nil {
+		return func(yield func(T, error) bool) {
+			var zero T
+			yield(zero, err)
+		}
+	}
+	return auth0.All[T](ctx, c, path, args, params, paging, opts)
+}
+
+// document is an answer of which is known only that it is JSON.
+type document struct{ text []byte }
+
+// UnmarshalJSON keeps the text.
+func (d *document) UnmarshalJSON(b []byte) error {
+	d.text = bytes.Clone(b)
+	return nil
+}
+
+// list returns the text of the list that the document is or holds.
+func (d *document) list() []byte {
+	for _, value := range members(d.text) {
+		if value[0] == '[' {
+			return value
+		}
+	}
+	return d.text
+}
+
+// form is a body that is sent as multipart/form-data: fields of type []byte are files.
+type form struct{ body any }
+
+func (f form) multipart() *auth0.Multipart {
+	m := new(auth0.Multipart)
+	v := reflect.ValueOf(f.body)
+	for i := range v.NumField() {
+		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+		field := v.Field(i)
+		if field.Kind() == reflect.Pointer {
+			if field.IsNil() {
+				continue
+			}
+			field = field.Elem()
+		}
+		switch x := field.Interface().(type) {
+		case []byte:
+			m.File(name, name+".json", "application/json", x)
+		case bool:
+			m.Field(name, strconv.FormatBool(x))
+		case string:
+			m.Field(name, x)
+		}
+	}
+	return m
+}
+
+// check refuses a call whose parameters or body lack what the API requires. A field is required when its tag says neither
+// omitempty nor omitzero, and may be empty when a second tag says so.
+func check(method, path string, params, body any) error {
+	where := func(kind, field string) error {
+		return fmt.Errorf("auth0: %s %s: %s %s is required and empty", method, path, kind, field)
+	}
+	if params != nil {
+		v := reflect.ValueOf(params)
+		if v.Kind() == reflect.Pointer && v.IsNil() {
+			v = reflect.Zero(v.Type().Elem())
+		}
+		if name := missing(reflect.Indirect(v), "url", ""); name != "" {
+			return where("parameter", name)
+		}
+	}
+	if f, ok := body.(form); ok {
+		body = f.body
+	}
+	if body != nil {
+		if name := missing(reflect.ValueOf(body), "json", ""); name != "" {
+			return where("field", name)
+		}
+	}
+	return nil
+}
+
+type required interface{ IsZero() bool }
+
+// missing returns the path of the first required field of v that is empty, "" if there is none.
+func missing(v reflect.Value, tag, path string) string {
+	switch v.Kind() {
+	case reflect.Pointer, reflect.Interface:
+		if v.IsNil() {
+			return ""
+		}
+		return missing(v.Elem(), tag, path)
+	case reflect.Slice:
+		for i := range v.Len() {
+			if !compound(v.Type().Elem()) {
+				break
+			}
+			if name := missing(v.Index(i), tag, path+"["+strconv.Itoa(i)+"]"); name != "" {
+				return name
+			}
+		}
+	case reflect.Struct:
+		t := v.Type()
+		for i := range t.NumField() {
+			f := t.Field(i)
+			name, options, ok := strings.Cut(f.Tag.Get(tag), ",")
+			if name == "-" || !f.IsExported() || name == "" && f.Tag.Get("when") == "" {
+				continue
+			}
+			at := name
+			switch {
+			case path != "" && name != "":
+				at = path + "." + name
+			case name == "":
+				at = path
+			}
+			field := v.Field(i)
+			if name != "" && !ok && options == "" && f.Tag.Get("empty") != "ok" && empty(field) {
+				return at
+			}
+			if compound(f.Type) {
+				if lacking := missing(field, tag, at); lacking != "" {
+					return lacking
+				}
+			}
+		}
+	}
+	return ""
+}
+
+func empty(v reflect.Value) bool {
+	switch v.Kind() {
+	case reflect.String:
+		return v.Len() == 0
+	case reflect.Slice, reflect.Map, reflect.Pointer:
+		return v.IsNil()
+	case reflect.Struct:
+		z, ok := reflect.TypeAssert[required](v)
+		return ok && z.IsZero()
+	}
+	return false
+}
+
+// compound reports whether a type may hold required fields.
+func compound(t reflect.Type) bool {
+	switch t.Kind() {
+	case reflect.Pointer, reflect.Slice:
+		return compound(t.Elem())
+	case reflect.Struct:
+		return t.PkgPath() == reflect.TypeFor[API]().PkgPath()
+	}
+	return false
+}

@@ -1,0 +1,122 @@
+package management
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"iter"
+	"slices"
+	"time"
+
+	"github.com/cenkalti/backoff/v4"
+
+	"github.com/headroom-go/auth0"
+)
+
+// Error returns the code and the message, which makes an EventError an error: EventsService.Subscribe ends with one when the server
+// says that events cannot go on from where they were.
+func (e *EventError) Error() string { return "auth0: events: " + string(e.Code) + ": " + e.Message }
+
+const (
+	eventErrorType = "error"
+	offsetOnlyType = "offset-only"
+	firstReconnect = time.Second
+	lastReconnect  = 30 * time.Second
+)
+
+// subscribe is the body of EventsService.Subscribe. It asks for the events after the last one that came whenever the connection ends,
+// so that none is missed and none comes twice. Only ctx, a refusal by the server, or a position that the server no longer has end it.
+func subscribe(ctx context.Context, c *auth0.Client, path string, params *EventSubscribeParams, opts []auth0.RequestOption) iter.Seq2[*Event, error] {
+	return func(yield func(*Event, error) bool) {
+		var p EventSubscribeParams
+		if params != nil {
+			p = *params
+		}
+		opts := append(slices.Clip(opts), auth0.Header("Accept", "text/event-stream"))
+		delays := backoff.NewExponentialBackOff(backoff.WithInitialInterval(firstReconnect), backoff.WithMaxInterval(lastReconnect), backoff.WithMaxElapsedTime(0))
+		for {
+			query, err := auth0.QueryOf(&p)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			resp, err := c.Do(ctx, "GET", path, nil, query, nil, opts...)
+			if err == nil {
+				var stop bool
+				stop, err = readEvents(resp.Body, &p, delays.Reset, yield)
+				_ = resp.Body.Close()
+				if stop {
+					return
+				}
+			}
+			var refused *auth0.Error
+			var lost *EventError
+			switch {
+			case ctx.Err() != nil:
+				yield(nil, ctx.Err())
+				return
+			case errors.As(err, &refused) && refused.Status < 500 && refused.Status != 429, errors.As(err, &lost):
+				yield(nil, err)
+				return
+			}
+			wait := time.NewTimer(delays.NextBackOff())
+			select {
+			case <-ctx.Done():
+				wait.Stop()
+				yield(nil, ctx.Err())
+				return
+			case <-wait.C:
+			}
+		}
+	}
+}
+
+// readEvents hands on the events of one connection and notes in p where the next has to start. It reports whether the caller wants no
+// more; an *EventError says that there is no going on.
+func readEvents(body io.Reader, p *EventSubscribeParams, alive func(), yield func(*Event, error) bool) (stop bool, err error) {
+	r := bufio.NewReader(body)
+	var data []byte
+	for {
+		line, err := r.ReadBytes('\n')
+		if err != nil {
+			return false, err // an event that was cut off comes again
+		}
+		line = bytes.TrimRight(line, "\r\n")
+		if value, ok := bytes.CutPrefix(line, []byte("data:")); ok {
+			data = append(append(data, bytes.TrimPrefix(value, []byte(" "))...), '\n')
+			continue
+		}
+		if len(line) > 0 || len(data) == 0 {
+			continue
+		}
+		e := new(Event)
+		unmarshal(data, e)
+		valid := json.Valid(data)
+		data = data[:0]
+		if !valid {
+			continue
+		}
+		alive()
+		if e.Offset != "" {
+			p.From, p.FromTimestamp = e.Offset, ""
+		}
+		switch e.Type {
+		case offsetOnlyType:
+			continue
+		case eventErrorType:
+			if e.Error.Offset != "" {
+				p.From, p.FromTimestamp = e.Error.Offset, ""
+			}
+			if e.Error.Code == EventErrorCodeInvalidCursor || e.Error.Code == EventErrorCodeCursorExpired || e.Error.Code == EventErrorCodePayloadTooLarge {
+				return false, &e.Error
+			}
+			return false, io.EOF
+		}
+		if !yield(e, nil) {
+			return true, nil
+		}
+	}
+}
