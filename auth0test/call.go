@@ -1,0 +1,341 @@
+package auth0test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"mime"
+	"mime/multipart"
+	"net"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// call is one request as the tenant's handlers see it.
+type call struct {
+	method string
+	path   string // escaped
+	segs   []string
+	query  url.Values
+	header http.Header
+	host   string
+	remote string
+	body   []byte
+	now    time.Duration // tenant time since the epoch
+
+	params map[string]string // braces of the handler's pattern
+	token  *grant            // the access token, nil without a valid one
+
+	parsed bool
+	fields map[string]string // top-level fields of a form or JSON body
+}
+
+func newCall(r *http.Request, body []byte, now time.Duration) *call {
+	remote, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		remote = "127.0.0.1" // in memory: the caller is this machine
+	}
+	host := r.Host
+	if host == "" {
+		host = r.URL.Host
+	}
+	path := r.URL.EscapedPath()
+	return &call{
+		method: r.Method, path: path, segs: splitPath(path), query: r.URL.Query(),
+		header: r.Header, host: host, remote: remote, body: body, now: now,
+	}
+}
+
+// field returns a top-level field of the body, "" when absent.
+func (c *call) field(name string) string {
+	if !c.parsed {
+		c.parsed, c.fields = true, parseFields(c.header.Get("Content-Type"), c.body)
+	}
+	return c.fields[name]
+}
+
+func parseFields(contentType string, body []byte) map[string]string {
+	fields := make(map[string]string)
+	media, params, err := mime.ParseMediaType(contentType)
+	switch {
+	case err == nil && media == "application/x-www-form-urlencoded":
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			return fields
+		}
+		for k := range form {
+			fields[k] = form.Get(k)
+		}
+	case err == nil && media == "multipart/form-data":
+		parts := multipart.NewReader(bytes.NewReader(body), params["boundary"])
+		for {
+			p, err := parts.NextPart()
+			if err != nil {
+				return fields
+			}
+			v, err := io.ReadAll(p)
+			if err != nil {
+				return fields
+			}
+			fields[p.FormName()] = string(v)
+		}
+	default:
+		var doc map[string]json.RawMessage
+		if json.Unmarshal(body, &doc) != nil {
+			return fields
+		}
+		for k, v := range doc {
+			var s string
+			if json.Unmarshal(v, &s) == nil {
+				fields[k] = s
+			} else if raw := string(v); !strings.HasPrefix(raw, "{") && !strings.HasPrefix(raw, "[") && raw != "null" {
+				fields[k] = raw
+			}
+		}
+	}
+	return fields
+}
+
+// bearer returns the token of the Authorization header, "" without one.
+func (c *call) bearer() string {
+	scheme, token, _ := strings.Cut(c.header.Get("Authorization"), " ")
+	if !strings.EqualFold(scheme, "Bearer") {
+		return ""
+	}
+	return strings.TrimSpace(token)
+}
+
+// clientID returns the application that a request to the Authentication API
+// speaks for.
+func (c *call) clientID() string {
+	if id, _, ok := basicAuth(c.header); ok {
+		return id
+	}
+	if id := c.field("client_id"); id != "" {
+		return id
+	}
+	return c.query.Get("client_id")
+}
+
+func basicAuth(h http.Header) (id, secret string, ok bool) {
+	r := http.Request{Header: h}
+	id, secret, ok = r.BasicAuth()
+	if !ok {
+		return "", "", false
+	}
+	// OAuth puts both through form encoding first.
+	if u, err := url.QueryUnescape(id); err == nil {
+		id = u
+	}
+	if u, err := url.QueryUnescape(secret); err == nil {
+		secret = u
+	}
+	return id, secret, true
+}
+
+// claims returns the payload of a token that has the shape of a JWT. Nothing is
+// verified: a limit counts a token before anybody has looked at its signature.
+func claims(token string) map[string]any {
+	parts := strings.Split(token, ".")
+	if len(parts) != 3 {
+		return nil
+	}
+	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
+	if err != nil {
+		return nil
+	}
+	var doc map[string]any
+	if json.Unmarshal(raw, &doc) != nil {
+		return nil
+	}
+	return doc
+}
+
+// claim returns a string claim of the bearer token, "" without one.
+func (t *Tenant) claim(c *call, name string) string {
+	token := c.bearer()
+	if s, _ := claims(token)[name].(string); s != "" {
+		return s
+	}
+	if g := t.grants[token]; g != nil && name == "sub" {
+		return g.subject // one of Options.Tokens, which need not be a JWT
+	}
+	return ""
+}
+
+// ip returns the address that a request is counted under.
+func (t *Tenant) ip(c *call) string {
+	if t.o.TrustForwarded {
+		if ip := strings.TrimSpace(c.header.Get("Auth0-Forwarded-For")); ip != "" {
+			return ip
+		}
+	}
+	return c.remote
+}
+
+// digest shortens a secret to something that tells it from others and no more.
+func digest(s string) string {
+	if s == "" {
+		return ""
+	}
+	sum := sha256.Sum256([]byte(s))
+	return hex.EncodeToString(sum[:8])
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// answer is what a handler replies.
+type answer struct {
+	status   int
+	header   http.Header
+	body     []byte
+	rejected bool // by a limit, in the form below
+	form     Form
+}
+
+// jsonAnswer replies with a JSON document.
+func jsonAnswer(status int, doc any) answer {
+	return answer{status: status, header: http.Header{"Content-Type": {"application/json; charset=utf-8"}}, body: mustJSON(doc)}
+}
+
+// noContent is the reply of a call that has nothing to say.
+func noContent() answer { return answer{status: http.StatusNoContent, header: http.Header{}} }
+
+// apiError is the Management API's error document.
+type apiError struct {
+	StatusCode int               `json:"statusCode"`
+	Error      string            `json:"error"`
+	Message    string            `json:"message"`
+	ErrorCode  string            `json:"errorCode,omitempty"`
+	Attributes map[string]string `json:"attributes,omitempty"`
+}
+
+// failure replies with a Management API error. The code may be empty.
+func failure(status int, code, message string) answer {
+	return jsonAnswer(status, apiError{StatusCode: status, Error: http.StatusText(status), Message: message, ErrorCode: code})
+}
+
+// oauthError is the Authentication API's error document.
+type oauthError struct {
+	Error       string `json:"error"`
+	Description string `json:"error_description"`
+	URI         string `json:"error_uri,omitempty"`
+}
+
+// oauthFailure replies with an Authentication API error.
+func oauthFailure(status int, code, description string) answer {
+	return jsonAnswer(status, oauthError{Error: code, Description: description})
+}
+
+// answer replies with a rejection in the form.
+func (f Form) answer() answer {
+	return answer{
+		status: f.Status(), header: http.Header{"Content-Type": {f.ContentType()}}, body: f.Body(),
+		rejected: true, form: f,
+	}
+}
+
+// page reads the offset paging parameters of a list call. The last value is not
+// nil when one of them is out of bounds.
+func (c *call) page(perPageDefault int) (page, perPage int, totals bool, bad *answer) {
+	page, perPage = 0, perPageDefault
+	for _, p := range []struct {
+		name string
+		to   *int
+		most int
+	}{{"page", &page, 1 << 30}, {"per_page", &perPage, 100}} {
+		raw := c.query.Get(p.name)
+		if raw == "" {
+			continue
+		}
+		n, err := strconv.Atoi(raw)
+		if err != nil {
+			a := queryError("Expected type integer but found type string", p.name)
+			return 0, 0, false, &a
+		}
+		if n < 0 {
+			a := queryError("Value "+raw+" is less than minimum 0", p.name)
+			return 0, 0, false, &a
+		}
+		if n > p.most {
+			a := queryError("Value "+raw+" is greater than maximum "+strconv.Itoa(p.most), p.name)
+			return 0, 0, false, &a
+		}
+		*p.to = n
+	}
+	if perPage == 0 {
+		perPage = perPageDefault
+	}
+	return page, perPage, c.query.Get("include_totals") == "true", nil
+}
+
+// queryError names the query parameter that is wrong.
+func queryError(what, name string) answer {
+	return failure(http.StatusBadRequest, "invalid_query_string", "Query validation error: '"+what+"' on property "+name+".")
+}
+
+// bodyError names the property of the body that is wrong.
+func bodyError(what, property string) answer {
+	on := ""
+	if property != "" {
+		on = " on property " + property
+	}
+	return failure(http.StatusBadRequest, "invalid_body", "Payload validation error: '"+what+"'"+on+".")
+}
+
+// listing replies with one page of a list: a bare array, or with totals an
+// object that holds it under the given key.
+func listing[T any](c *call, key string, all []T) answer {
+	page, perPage, totals, bad := c.page(50)
+	if bad != nil {
+		return *bad
+	}
+	items := window(all, page, perPage)
+	if !totals {
+		return jsonAnswer(http.StatusOK, items)
+	}
+	return jsonAnswer(http.StatusOK, map[string]any{
+		"start": page * perPage, "limit": perPage, "length": len(items), "total": len(all), key: items,
+	})
+}
+
+// window returns one page of a list, never nil.
+func window[T any](all []T, page, perPage int) []T {
+	from := min(page*perPage, len(all))
+	to := min(from+perPage, len(all))
+	return append([]T{}, all[from:to]...)
+}
+
+// pick leaves the fields of a document that the fields and include_fields
+// parameters ask for.
+func (c *call) pick(doc map[string]any) map[string]any {
+	list := c.query.Get("fields")
+	if list == "" {
+		return doc
+	}
+	named := make(map[string]bool)
+	for f := range strings.SplitSeq(list, ",") {
+		named[strings.TrimSpace(f)] = true
+	}
+	include := c.query.Get("include_fields") != "false"
+	out := make(map[string]any)
+	for k, v := range doc {
+		if named[k] == include {
+			out[k] = v
+		}
+	}
+	return out
+}
