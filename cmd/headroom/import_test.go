@@ -1,0 +1,593 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/headroom-go/auth0/auth0test"
+	"github.com/headroom-go/auth0/ratelimit"
+)
+
+const sample = "../../testdata/users.ndjson"
+
+// sampleUsers is how many users the sample holds.
+const sampleUsers = 440
+
+// console runs commands as a user would, against a tenant in memory.
+type console struct {
+	t       *testing.T
+	tenant  *auth0test.Tenant
+	env     map[string]string
+	in      string
+	signals chan os.Signal
+}
+
+func newConsole(t *testing.T, o auth0test.Options) *console {
+	t.Helper()
+	tenant, err := auth0test.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &console{t: t, tenant: tenant, signals: make(chan os.Signal, 2)}
+	c.env = map[string]string{"AUTH0_DOMAIN": tenant.Domain(), "AUTH0_TOKEN": tenant.Token()}
+	c.env["AUTH0_PLAN"] = "private-cloud-10000" // as good as no limit
+	if o.Plan != nil {
+		c.env["AUTH0_PLAN"] = o.Plan.Name
+	}
+	return c
+}
+
+func (c *console) run(args ...string) (status int, out, err string) {
+	var stdout, stderr bytes.Buffer
+	status = run(args, &system{
+		in: strings.NewReader(c.in), out: &stdout, err: &stderr,
+		getenv:     func(k string) string { return c.env[k] },
+		base:       c.tenant,
+		interrupts: func() (<-chan os.Signal, func()) { return c.signals, func() {} },
+	})
+	return status, stdout.String(), stderr.String()
+}
+
+// importJSON imports quietly and returns the report.
+func (c *console) importJSON(wantStatus int, args ...string) importReport {
+	c.t.Helper()
+	status, out, stderr := c.run(append([]string{"import", "--json", "--quiet"}, args...)...)
+	if status != wantStatus {
+		c.t.Fatalf("exit status %d, want %d; stderr: %s", status, wantStatus, stderr)
+	}
+	return c.report(out)
+}
+
+func (c *console) report(out string) importReport {
+	c.t.Helper()
+	var r importReport
+	d := json.NewDecoder(strings.NewReader(out))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&r); err != nil {
+		c.t.Fatalf("%v in report %q", err, out)
+	}
+	return r
+}
+
+// counts are the figures of a report that have to add up.
+func (c *console) counts(r importReport, created, exists, failed int) {
+	c.t.Helper()
+	if r.Created != created || r.Exists != exists || r.Failed != failed || r.Unfinished != 0 || r.Total != created+exists+failed {
+		c.t.Errorf("%d users: %d created, %d existed, %d failed, %d unfinished; want %d, %d, %d, 0",
+			r.Total, r.Created, r.Exists, r.Failed, r.Unfinished, created, exists, failed)
+	}
+}
+
+func enterprise(t *testing.T) *ratelimit.Plan {
+	t.Helper()
+	p, err := ratelimit.Named("enterprise")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// nearby is a tenant 40 to 60 ms away.
+func nearby() auth0test.Faults {
+	d := auth0test.Delay{Base: 20 * time.Millisecond, Jitter: 10 * time.Millisecond}
+	return auth0test.Faults{Up: d, Down: d}
+}
+
+func write(t *testing.T, name, text string) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// someUsers returns n users as NDJSON.
+func someUsers(n int) string {
+	var b strings.Builder
+	for i := 1; i <= n; i++ {
+		fmt.Fprintf(&b, `{"email":"u%d@example.com","password":"secret-word-%d"}`+"\n", i, i)
+	}
+	return b.String()
+}
+
+func TestImportUsesTheAllowance(t *testing.T) {
+	t.Parallel()
+	for _, workers := range []string{"32", "100"} {
+		t.Run(workers+" workers", func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newConsole(t, auth0test.Options{Plan: enterprise(t), Faults: nearby()})
+				r := c.importJSON(exitOK, "--workers", workers, sample)
+				c.counts(r, sampleUsers, 0, 0)
+				if r.Rejected != 0 {
+					t.Errorf("%d rejections", r.Rejected)
+				}
+				tenant := c.tenant.Report()
+				b := tenant.Bucket("Management API")
+				if b == nil || tenant.Users != sampleUsers || tenant.Rejected != 0 || b.Used < 0.99 {
+					t.Errorf("the tenant reports %+v", tenant)
+				}
+				if r.Allowance == nil || *r.Allowance < 0.99 || *r.Allowance > 1 {
+					t.Errorf("allowance_used %v, want at least 0.99", r.Allowance)
+				}
+				// 440 users less a burst of 50, at 16 a second: 24.4 s.
+				if r.ElapsedS < 24.3 || r.ElapsedS > 25.2 {
+					t.Errorf("%v s, want about 24.5", r.ElapsedS)
+				}
+			})
+		})
+	}
+}
+
+func TestImportLocal(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newConsole(t, auth0test.Options{})
+		c.env = map[string]string{"AUTH0_DOMAIN": "must.not.be.used.example.com", "AUTH0_PLAN": "free"}
+		r := c.importJSON(exitOK, "--local", sample)
+		c.counts(r, sampleUsers, 0, 0)
+		if r.Rejected != 0 || r.Allowance == nil || *r.Allowance < 0.99 || r.ElapsedS > 30 || r.Plan != "enterprise" {
+			t.Errorf("report %+v", r)
+		}
+		if got := c.tenant.Report().Requests; got != 0 {
+			t.Errorf("%d requests left the process", got)
+		}
+	})
+}
+
+func TestImportLosesAndDoublesNobody(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(*auth0test.Faults){
+		"lost connections": func(f *auth0test.Faults) { f.LoseRequest, f.LoseAnswer = 0.025, 0.025 },
+		"refused":          func(f *auth0test.Faults) { f.Refuse = 0.05 },
+		"server errors":    func(f *auth0test.Faults) { f.Fail, f.FailAfter = 0.03, 0.03 },
+		"everything": func(f *auth0test.Faults) {
+			f.LoseRequest, f.LoseAnswer, f.Refuse, f.Fail, f.FailAfter = 0.1, 0.1, 0.05, 0.05, 0.05
+		},
+	} {
+		for seed := range uint64(3) {
+			t.Run(fmt.Sprint(name, " ", seed), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					faults := nearby()
+					change(&faults)
+					c := newConsole(t, auth0test.Options{Plan: enterprise(t), Seed: seed, Faults: faults})
+					failures := filepath.Join(t.TempDir(), "f.ndjson")
+					r := c.importJSON(exitOK, "--failures", failures, sample)
+					c.counts(r, sampleUsers, 0, 0)
+					if got := c.tenant.Report(); got.Users != sampleUsers {
+						t.Errorf("the tenant has %d users", got.Users)
+					}
+					// Again: everybody is there, and a lost conflict is no creation.
+					time.Sleep(time.Minute)
+					again := c.importJSON(exitOK, "--failures", failures, sample)
+					c.counts(again, 0, sampleUsers, 0)
+					if got := c.tenant.Report(); got.Users != sampleUsers {
+						t.Errorf("the tenant has %d users", got.Users)
+					}
+					if _, err := os.Stat(failures); !os.IsNotExist(err) {
+						t.Errorf("a failures file without failures: %v", err)
+					}
+				})
+			})
+		}
+	}
+}
+
+func TestImportBadLines(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newConsole(t, auth0test.Options{Faults: nearby()})
+		file := write(t, "users.ndjson", strings.Join([]string{
+			`{"email":"a@example.com","password":"secret-word-1"}`,
+			`{"email":"b@example.com","password":"secret-word-2"`,
+			``,
+			`{"email":"c@example.com","password":"secret-word-3","custom_password_hash":{"value":"secret-word-4"}}`,
+			`{"email":"not an address","password":"secret-word-5"}`,
+			`{"email":"d@example.com","password":"secret-word-6","connection":"Nowhere"}`,
+			`{"email":"e@example.com","password":"secret-word-7","nickname":""}`,
+			`{"email":"a@example.com","password":"secret-word-8"}`,
+			`{"email":"f@example.com","password":"secret-word-9","last_login":"yesterday"}`,
+			`{"email":"g@example.com","password":"secret-word-10"}`,
+		}, "\n"))
+		status, out, stderr := c.run("import", "--workers", "1", "--json", file)
+		if status != exitFailed {
+			t.Errorf("exit status %d, want 1", status)
+		}
+		r := c.report(out)
+		c.counts(r, 2, 1, 6)
+		if want := "headroom import --workers 1 --json --only 2-6,8 " + file; !sameWords(r.Retry, want) {
+			t.Errorf("retry %q, want %q", r.Retry, want)
+		}
+		path := file + ".failures.ndjson"
+		if r.FailuresFile != path {
+			t.Errorf("failures in %q, want %q", r.FailuresFile, path)
+		}
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("failures file: %v, %v", info.Mode(), err)
+		}
+		text, _ := os.ReadFile(path)
+		for _, shown := range []string{string(text), out, stderr} {
+			if strings.Contains(shown, "secret-word") || strings.Contains(shown, c.env["AUTH0_TOKEN"]) {
+				t.Errorf("a secret is shown in %s", shown)
+			}
+		}
+		got := readFailures(t, path)
+		for i, want := range []struct {
+			line, number int
+			user, reason string
+		}{
+			{2, 2, "", "not valid JSON"},
+			{4, 3, "c@example.com", "custom_password_hash cannot be set"},
+			{5, 4, "not an address", "400 invalid_body"},
+			{6, 5, "d@example.com", `connection "Nowhere" does not exist`},
+			{7, 6, "e@example.com", "String is too short"},
+			{9, 8, "f@example.com", "last_login"},
+		} {
+			if i >= len(got) || got[i].Line != want.line || got[i].Number != want.number || got[i].User != want.user || !strings.Contains(got[i].Reason, want.reason) {
+				t.Errorf("failure %d: %+v, want %+v", i, got, want)
+			}
+		}
+		// A second try finds them as they were; the file is written anew.
+		r = c.importJSON(exitFailed, strings.Fields(r.Retry)[2:]...)
+		c.counts(r, 0, 0, 6)
+		if n := len(readFailures(t, path)); n != 6 || r.Skipped != 3 {
+			t.Errorf("%d failures, %d skipped; want 6 and 3", n, r.Skipped)
+		}
+	})
+}
+
+func sameWords(a, b string) bool {
+	count := map[string]int{}
+	for w := range strings.FieldsSeq(a) {
+		count[w]++
+	}
+	for w := range strings.FieldsSeq(b) {
+		count[w]--
+	}
+	for _, n := range count {
+		if n != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+func readFailures(t *testing.T, path string) []failure {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []failure
+	for line := range strings.Lines(string(data)) {
+		var f failure
+		d := json.NewDecoder(strings.NewReader(line))
+		d.DisallowUnknownFields()
+		if err := d.Decode(&f); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, f)
+	}
+	return all
+}
+
+func TestImportInputs(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, text      string
+		created, failed int
+	}{
+		{"empty", "", 0, 0},
+		{"empty array", "[]", 0, 0},
+		{"array", "[" + strings.ReplaceAll(strings.TrimSpace(someUsers(7)), "\n", ",\n") + "]", 7, 0},
+		{"array cut off", "[" + strings.ReplaceAll(strings.TrimSpace(someUsers(7)), "\n", ",\n"), 7, 1},
+		{"array with a broken user", strings.Replace("["+strings.ReplaceAll(strings.TrimSpace(someUsers(7)), "\n", ",\n")+"]", `"u3@example.com"`, `u3@example.com`, 1), 6, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				want := exitOK
+				if tt.failed > 0 {
+					want = exitFailed
+				}
+				c := newConsole(t, auth0test.Options{})
+				c.counts(c.importJSON(want, write(t, "users.json", tt.text)), tt.created, 0, tt.failed)
+				if n := c.tenant.Report().Users; n != tt.created {
+					t.Errorf("the tenant has %d users, want %d", n, tt.created)
+				}
+				// And from standard input.
+				c = newConsole(t, auth0test.Options{})
+				c.in = tt.text
+				c.counts(c.importJSON(want, "--failures", filepath.Join(t.TempDir(), "f"), "-"), tt.created, 0, tt.failed)
+			})
+		})
+	}
+}
+
+// Ctrl-C at any moment, again and again: the printed commands finish the job,
+// and nothing that is known to be created is sent again.
+func TestImportInterruptedAndResumed(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(10) {
+		for _, hard := range []bool{false, true} {
+			t.Run(fmt.Sprint("seed ", seed, " hard ", hard), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					rnd := rand.New(rand.NewPCG(seed, 5))
+					faults := nearby()
+					faults.Down.Tail = 200 * time.Millisecond // many answers out of order
+					c := newConsole(t, auth0test.Options{Seed: seed, Faults: faults})
+					file := write(t, "users.ndjson", someUsers(500)+"{}\n"+strings.ReplaceAll(someUsers(100), "u", "v"))
+					args := []string{"import", "--json", "--quiet", "--workers", "8", file}
+					created, exists, failed, runs := 0, 0, 0, 0
+					for ; ; runs++ {
+						if runs > 100 {
+							t.Fatal("the import never ends")
+						}
+						after := time.Duration(rnd.Int64N(int64(3 * time.Second)))
+						signal := time.AfterFunc(after, func() {
+							c.signals <- os.Interrupt
+							if hard {
+								time.Sleep(10 * time.Millisecond)
+								c.signals <- os.Interrupt
+							}
+						})
+						began := time.Now()
+						status, out, stderr := c.run(args...)
+						took := time.Since(began)
+						signal.Stop()
+						time.Sleep(20 * time.Millisecond) // for a second signal on its way
+						for len(c.signals) > 0 {
+							<-c.signals
+						}
+						r := c.report(out)
+						created, exists, failed = created+r.Created, exists+r.Exists, failed+r.Failed
+						if r.Interrupted != (status == exitInterrupted) {
+							t.Fatalf("exit status %d with report %+v", status, r)
+						}
+						if r.Interrupted && (took > after+grace || hard && took > after+10*time.Millisecond) {
+							t.Errorf("interrupted after %v, ended after %v", after, took)
+						}
+						if r.Resume == "" {
+							break
+						}
+						if !strings.Contains(stderr, "Ctrl-C again ends at once") {
+							t.Errorf("stderr %q", stderr)
+						}
+						args = strings.Fields(r.Resume)[1:]
+					}
+					report := c.tenant.Report()
+					if report.Users != 600 || failed != 1 || created+exists != 600 {
+						t.Errorf("%d users; %d created, %d exist, %d failed", report.Users, created, exists, failed)
+					}
+					if n := report.ByStatus[http.StatusConflict]; int(n) < exists || !hard && n != 0 || int(n) > 8*runs {
+						t.Errorf("%d users were sent again in %d runs, %d reported as existing", n, runs, exists)
+					}
+					if n := len(readFailures(t, file+".failures.ndjson")); n != 1 {
+						t.Errorf("%d failures on file, want 1", n)
+					}
+					if runs < 2 {
+						t.Errorf("%d interruptions: nothing was tested", runs)
+					}
+				})
+			})
+		}
+	}
+}
+
+// What waits for the limit when Ctrl-C comes is not sent any more.
+func TestInterruptDoesNotWaitForTheLimit(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		plan, err := ratelimit.Named("legacy-2020/free-or-trial") // 10 burst, 2 a second
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := newConsole(t, auth0test.Options{Plan: plan, Faults: nearby()})
+		time.AfterFunc(3*time.Second, func() { c.signals <- os.Interrupt })
+		began := time.Now()
+		r := c.importJSON(exitInterrupted, "--workers", "40", write(t, "users.ndjson", someUsers(100)))
+		if d := time.Since(began); d > 3100*time.Millisecond {
+			t.Errorf("the import ended %v after it began; Ctrl-C came after 3 s", d)
+		}
+		if users := c.tenant.Report().Users; r.Created != users || users < 14 || users > 16 || r.Unfinished < 30 {
+			t.Errorf("%d users, report %+v", users, r)
+		}
+	})
+}
+
+func TestImportJSONShape(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newConsole(t, auth0test.Options{Plan: enterprise(t), Faults: nearby()})
+		status, out, stderr := c.run("import", "--json", "--quiet", write(t, "users.ndjson", someUsers(3)))
+		if status != exitOK || stderr != "" || strings.Count(out, "\n") != 1 {
+			t.Fatalf("exit status %d, stdout %q, stderr %q", status, out, stderr)
+		}
+		shape := regexp.MustCompile(`[0-9.]+`).ReplaceAllString(strings.TrimSpace(out), "N")
+		want := `{"total":N,"created":N,"exists":N,"failed":N,"unfinished":N,"skipped":N,"rejected":N,"elapsed_s":N,"allowance_used":N,"plan":"enterprise"}`
+		if shape != want {
+			t.Errorf("report %s, want %s", shape, want)
+		}
+	})
+}
+
+func TestImportText(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newConsole(t, auth0test.Options{Faults: nearby()})
+		file := write(t, "users.ndjson", someUsers(200)+"{}\n")
+		status, out, stderr := c.run("import", "--workers", "1", file)
+		if status != exitFailed {
+			t.Errorf("exit status %d", status)
+		}
+		for _, want := range []string{"201 users in ", "200 created, 0 existed, 1 failed\n0 rejected", "The reasons are in " + file + ".failures.ndjson.\n", "To try the failed ones again:\n  headroom import --workers 1 --only 201 " + file} {
+			if !strings.Contains(out, want) {
+				t.Errorf("report %q lacks %q", out, want)
+			}
+		}
+		// 50 ms each with one worker: about 10 s, a line every 2.
+		lines := strings.Split(strings.TrimSpace(stderr), "\n")
+		if len(lines) < 4 || len(lines) > 6 {
+			t.Fatalf("%d lines of progress: %q", len(lines), stderr)
+		}
+		for _, l := range lines {
+			if !regexp.MustCompile(`^\d+ of 201 users, (19|20)\.\d/s, 0:0\d left, [01] waiting, 0 rejected$`).MatchString(l) {
+				t.Errorf("progress line %q", l)
+			}
+		}
+	})
+}
+
+func TestImportErrors(t *testing.T) {
+	t.Parallel()
+	users := someUsers(50)
+	for _, tt := range []struct {
+		name   string
+		env    map[string]string
+		args   []string
+		status int
+		want   string
+	}{
+		{"no file", nil, nil, exitUsage, "import needs one FILE"},
+		{"two files", nil, []string{"a", "b"}, exitUsage, "import needs one FILE"},
+		{"missing file", nil, []string{"does-not-exist.ndjson"}, exitUsage, "does-not-exist.ndjson: no such file"},
+		{"directory", nil, []string{"."}, exitUsage, ". is a directory"},
+		{"unknown flag", nil, []string{"-", "--wokers", "3"}, exitUsage, "unknown flag: --wokers"},
+		{"workers", nil, []string{"-", "--workers", "0"}, exitUsage, "--workers 0 is not between 1 and 1000"},
+		{"via", nil, []string{"-", "--via", "jobs"}, exitUsage, `--via "jobs" is not known`},
+		{"skip", nil, []string{"-", "--skip", "-1"}, exitUsage, "--skip -1 is negative"},
+		{"done", nil, []string{"-", "--done", "5-x"}, exitUsage, `--done: "5-x" is not a position`},
+		{"reserve", nil, []string{"-", "--reserve", "1"}, exitUsage, "--reserve 1 is not between 0 and 0.9"},
+		{"plan", nil, []string{"-", "--plan", "enterpris"}, exitUsage, "enterprise"},
+		{"plan from the environment", map[string]string{"AUTH0_PLAN": "enterpris"}, []string{"-"}, exitUsage, "AUTH0_PLAN: "},
+		{"local plan", nil, []string{"-", "--local", "--plan", "enterpris"}, exitUsage, "--plan: "},
+		{"local and domain", nil, []string{"-", "--local", "--domain", "x.auth0.com"}, exitUsage, "--local and --domain exclude each other"},
+		{"no domain", map[string]string{"AUTH0_DOMAIN": ""}, []string{"-"}, exitUsage, "set AUTH0_DOMAIN"},
+		{"bad domain", nil, []string{"-", "--domain", "http://tenant.example.com"}, exitUsage, "use https"},
+		{"no credentials", map[string]string{"AUTH0_TOKEN": ""}, []string{"-"}, exitUsage, "set AUTH0_TOKEN, or AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET"},
+		{"wrong token", map[string]string{"AUTH0_TOKEN": "wrong-token-x"}, []string{"-"}, exitFailed, "no user can be created"},
+		{"wrong secret", map[string]string{"AUTH0_TOKEN": "", "AUTH0_CLIENT_ID": "headroom-test-client", "AUTH0_CLIENT_SECRET": "wrong-token-x"}, []string{"-"}, exitFailed, "no user can be created"},
+		{"no connection", nil, []string{"-", "--connection", "Nowhere"}, exitFailed, `connection "Nowhere" does not exist; name another with --connection`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c := newConsole(t, auth0test.Options{Faults: nearby()})
+				maps.Copy(c.env, tt.env)
+				c.in = users
+				status, out, stderr := c.run(append([]string{"import", "--quiet"}, tt.args...)...)
+				if status != tt.status || !strings.HasPrefix(stderr, "headroom: ") || !strings.Contains(stderr, tt.want) || strings.Count(stderr, "\n") != 1 {
+					t.Errorf("exit status %d, want %d; stderr %q, want %q in one line", status, tt.status, stderr, tt.want)
+				}
+				if strings.Contains(stderr+out, "wrong-token-x") || strings.Contains(stderr+out, "secret-word") {
+					t.Errorf("a secret is shown: %s%s", stderr, out)
+				}
+				if n := c.tenant.Report().Users; n != 0 {
+					t.Errorf("%d users were created", n)
+				}
+				if tt.status == exitUsage && out != "" {
+					t.Errorf("stdout %q", out)
+				}
+				if tt.status == exitFailed && !strings.Contains(out, "50 not done") && !strings.Contains(out, "not done\n") {
+					t.Errorf("stdout %q", out)
+				}
+			})
+		})
+	}
+}
+
+// A tenant that nobody reaches ends the import; it does not run through the file.
+func TestImportTenantGone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newConsole(t, auth0test.Options{Faults: auth0test.Faults{Refuse: 1}})
+		file := write(t, "users.ndjson", someUsers(5000))
+		status, out, stderr := c.run("import", "--json", "--quiet", "--workers", "4", file)
+		r := c.report(out)
+		if status != exitFailed || !strings.Contains(stderr, "users in a row without an answer") || r.Failed < unansweredLimit || r.Failed > unansweredLimit+4 {
+			t.Errorf("exit status %d, stderr %q, report %+v", status, stderr, r)
+		}
+		if r.Resume == "" || r.Created != 0 {
+			t.Errorf("report %+v", r)
+		}
+	})
+}
+
+// Reading from a terminal or a pipe that says nothing more does not keep Ctrl-C
+// from ending the import.
+func TestInterruptWhileReading(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newConsole(t, auth0test.Options{Faults: nearby()})
+		in, feed := io.Pipe()
+		go func() { _, _ = io.WriteString(feed, someUsers(3)) }()
+		time.AfterFunc(5*time.Second, func() { c.signals <- os.Interrupt })
+		var stdout, stderr bytes.Buffer
+		status := run([]string{"import", "--json", "-"}, &system{
+			in: in, out: &stdout, err: &stderr, base: c.tenant,
+			getenv:     func(k string) string { return c.env[k] },
+			interrupts: func() (<-chan os.Signal, func()) { return c.signals, func() {} },
+		})
+		_ = feed.Close() // ends the reader, which is still waiting
+		r := c.report(stdout.String())
+		c.counts(r, 3, 0, 0)
+		if status != exitInterrupted || !strings.Contains(r.Resume, "--skip 3 -") || r.ElapsedS > 5.1 {
+			t.Errorf("exit status %d, report %+v", status, r)
+		}
+	})
+}
+
+// Reasons that cannot be written down end the import: nobody would know them.
+func TestFailuresFileCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newConsole(t, auth0test.Options{Faults: nearby()})
+		file := write(t, "users.ndjson", "{}\n"+someUsers(500))
+		status, out, stderr := c.run("import", "--quiet", "--json", "--workers", "1", "--failures", filepath.Join(t.TempDir(), "none", "f"), file)
+		if status != exitFailed || !strings.HasPrefix(stderr, "headroom: writing failures: ") {
+			t.Errorf("exit status %d, stderr %q", status, stderr)
+		}
+		if r := c.report(out); r.Created != 0 || r.Resume == "" {
+			t.Errorf("report %+v", r)
+		}
+		if status, _, stderr := c.run("import", "--failures", file, file); status != exitUsage || !strings.Contains(stderr, "--failures names the file of users itself") {
+			t.Errorf("exit status %d, stderr %q", status, stderr)
+		}
+	})
+}

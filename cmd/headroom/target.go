@@ -1,0 +1,183 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"strings"
+	"time"
+
+	"github.com/headroom-go/auth0"
+	"github.com/headroom-go/auth0/auth0test"
+	"github.com/headroom-go/auth0/ratelimit"
+	"github.com/spf13/cobra"
+)
+
+// targetFlags choose the tenant that a command works on.
+type targetFlags struct {
+	plan    string
+	domain  string
+	local   bool
+	reserve float64
+}
+
+func (f *targetFlags) register(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringVar(&f.plan, "plan", "", "the tenant's plan, see headroom limits (default AUTH0_PLAN, or auto: recognised from answers; with --local enterprise)")
+	fs.StringVar(&f.domain, "domain", "", "the tenant's domain (default AUTH0_DOMAIN)")
+	fs.BoolVar(&f.local, "local", false, "use a simulated tenant inside this process, which enforces --plan")
+	fs.Float64Var(&f.reserve, "reserve", 0, "share of every limit to leave to others, 0 to 0.9")
+	must(cmd.RegisterFlagCompletionFunc("plan", completePlan))
+	must(cmd.RegisterFlagCompletionFunc("domain", cobra.NoFileCompletions))
+	must(cmd.RegisterFlagCompletionFunc("reserve", cobra.NoFileCompletions))
+}
+
+// A target is a tenant to work on.
+type target struct {
+	tenantAPI
+	plan      string         // its name, for the report
+	allowance func() float64 // share of the allowance used so far, NaN when unknown
+	close     func()
+}
+
+// attemptTimeout bounds one request, its wait for room left out.
+const attemptTimeout = 30 * time.Second
+
+// localPlan is what a simulated tenant enforces unless told otherwise.
+const localPlan = "enterprise"
+
+func (f *targetFlags) connect(sys *system) (*target, error) {
+	if !(f.reserve >= 0 && f.reserve <= 0.9) {
+		return nil, fmt.Errorf("--reserve %v is not between 0 and 0.9", f.reserve)
+	}
+	if f.local {
+		return f.connectLocal()
+	}
+	plan, flag := f.plan, "--plan"
+	if plan == "" {
+		plan, flag = sys.getenv(auth0.EnvPlan), auth0.EnvPlan
+	}
+	domain := f.domain
+	if domain == "" {
+		domain = sys.getenv(auth0.EnvDomain)
+	}
+	if domain == "" {
+		return nil, errors.New("no tenant is named: set AUTH0_DOMAIN, give --domain, or try --local")
+	}
+	var access auth0.Option
+	id, secret := sys.getenv(auth0.EnvClientID), sys.getenv(auth0.EnvClientSecret)
+	switch token := sys.getenv(auth0.EnvToken); {
+	case token != "":
+		access = auth0.WithToken(token)
+	case id != "" && secret != "":
+		access = auth0.WithClientSecret(id, secret)
+	default:
+		return nil, errors.New("no credentials: set AUTH0_TOKEN, or AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET")
+	}
+	base := sys.base
+	idle := func() {}
+	if base == nil {
+		tr := http.DefaultTransport.(*http.Transport).Clone()
+		tr.MaxIdleConnsPerHost = tr.MaxIdleConns // all workers talk to one host
+		base, idle = tr, tr.CloseIdleConnections
+	}
+	t, err := f.open(base, domain, plan, flag, access)
+	if err != nil {
+		return nil, err
+	}
+	t.close = idle
+	t.allowance = func() float64 {
+		traffic := t.gate.traffic()
+		return allowanceUsed(t.client.Limiter().Snapshot(), traffic.lost, traffic.last.Sub(traffic.first))
+	}
+	return t, nil
+}
+
+// connectLocal makes a tenant in memory, some 40 to 60 ms away.
+func (f *targetFlags) connectLocal() (*target, error) {
+	if f.domain != "" {
+		return nil, errors.New("--local and --domain exclude each other: a simulated tenant has a domain of its own")
+	}
+	name := f.plan
+	if name == "" {
+		name = localPlan
+	}
+	enforced := name
+	if name == "auto" {
+		enforced = localPlan // for the throttle to find out
+	}
+	plan, err := ratelimit.Named(enforced)
+	if err != nil {
+		return nil, planError("--plan", err)
+	}
+	oneWay := auth0test.Delay{Base: 20 * time.Millisecond, Jitter: 10 * time.Millisecond}
+	tenant, err := auth0test.New(auth0test.Options{Plan: plan, Faults: auth0test.Faults{Up: oneWay, Down: oneWay}})
+	if err != nil {
+		return nil, &exit{exitFailed, err}
+	}
+	t, err := f.open(tenant, tenant.Domain(), name, "--plan", auth0.WithClientSecret(auth0test.DefaultClientID, auth0test.DefaultClientSecret))
+	if err != nil {
+		return nil, err
+	}
+	t.close = func() {}
+	t.allowance = func() float64 { return tenantAllowance(tenant) }
+	return t, nil
+}
+
+// open makes a client of the tenant whose requests pass the throttle, then a
+// gate, then base.
+func (f *targetFlags) open(base http.RoundTripper, domain, name, flag string, access auth0.Option) (*target, error) {
+	if name == "" {
+		name = "auto"
+	}
+	pace := auth0.WithPlan("auto")
+	if name != "auto" {
+		plan, err := ratelimit.Named(name)
+		if err != nil {
+			return nil, planError(flag, err)
+		}
+		pace = auth0.WithOwnPlan(plan)
+	}
+	gate := newGate(base)
+	client, err := auth0.New(domain, access, pace,
+		auth0.WithReserve(f.reserve),
+		auth0.WithHTTPClient(&http.Client{Transport: gate}),
+		auth0.WithAttemptTimeout(attemptTimeout),
+		auth0.WithUserAgent("headroom-import"),
+	)
+	if err != nil {
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "auth0: "))
+	}
+	return &target{tenantAPI: tenantAPI{client, gate}, plan: name}, nil
+}
+
+// allowanceUsed is the share of what the limits allowed, of the limit that was
+// used most; NaN when no limit is known. Requests whose answer was lost may not
+// have arrived, and are not counted. d is the time from the first request to
+// the last.
+func allowanceUsed(s ratelimit.Snapshot, lost int, d time.Duration) float64 {
+	used := math.NaN()
+	for _, b := range s.Buckets {
+		if b.API == "authentication" || b.Sent == 0 || b.Rate.Per <= 0 {
+			continue
+		}
+		taken := max(0, float64(b.Sent-b.Rejected)-float64(lost))
+		allowed := float64(b.Burst) + float64(b.Rate.Count)*d.Seconds()/b.Rate.Per.Seconds()
+		if share := min(1, taken/allowed); math.IsNaN(used) || share > used {
+			used = share
+		}
+	}
+	return used
+}
+
+// tenantAllowance is the same share as a simulated tenant measures it.
+func tenantAllowance(tenant *auth0test.Tenant) float64 {
+	used := math.NaN()
+	for _, b := range tenant.Report().Buckets {
+		if b.API == "management" && b.Available > 0 && (math.IsNaN(used) || b.Used > used) {
+			used = b.Used
+		}
+	}
+	return used
+}
