@@ -148,7 +148,10 @@ func (e *epoch) low() int64 {
 }
 
 // standstill is the first of a row of equal readings.
-type standstill struct{ rem, reset, total, since int64 }
+type standstill struct {
+	rem, reset, total, since int64
+	repeated                 bool // the newest reading is such an equal one
+}
 
 // firstWait is the longest that the first request of a bucket is held back, for
 // the time that a token takes: a program that ran before may have emptied it.
@@ -316,6 +319,9 @@ func (b *bucket) readyAt(now, extra int64) int64 {
 	at := now
 	if !(b.sure > 0 && b.spends() && b.sure*b.unit >= b.unit+b.headroom+extra) {
 		if short := b.need(extra) - b.level; short > 0 {
+			if open := b.sent - b.done; open > 0 && b.need(extra) > b.full-open*b.unit {
+				return never // while they travel it cannot be taken to hold so much
+			}
 			switch {
 			case b.mode == refillWindow:
 				if b.nextLot == 0 {

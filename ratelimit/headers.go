@@ -49,7 +49,7 @@ func number(s string) int64 {
 		return -1
 	}
 	n := int64(0)
-	for i := 0; i < len(s); i++ {
+	for i := range len(s) {
 		c := s[i]
 		if c < '0' || c > '9' {
 			return -1

@@ -65,7 +65,9 @@ func (l *Limiter) observe(b *bucket, m *mark, sentAt, now int64, h limitHeaders,
 		b.level = min(low, b.full)
 	}
 	b.sure = max(b.sure, floorDiv(low, b.unit))
-	l.learn(b, m, sentAt, now, rem)
+	if !b.still.repeated {
+		l.learn(b, m, sentAt, now, rem)
+	}
 	b.clip()
 }
 
@@ -78,11 +80,12 @@ func (l *Limiter) stale(b *bucket, m *mark, sentAt, now int64, h limitHeaders) b
 	s := &b.still
 	total := h.remaining + m.seq - b.void
 	if s.rem != h.remaining || s.reset != h.reset || total < s.total {
-		*s = standstill{h.remaining, h.reset, total, sentAt}
+		*s = standstill{h.remaining, h.reset, total, sentAt, false}
 		return false
 	}
+	s.repeated = h.reset >= 0
 	implied := (total - s.total) * b.unit
-	possible := b.gains(now-s.since) + b.unit
+	possible := b.gains(max(sentAt-s.since, 0)+l.rtt.p95-l.rtt.low) + b.unit
 	return implied > possible+possible/10
 }
 
@@ -236,10 +239,13 @@ func (b *bucket) learnWindow(grew int64) {
 // server's clock and of a round trip, since nobody knows when within it the
 // server looked. Below that, readings could not correct an estimate in time.
 func (l *Limiter) refresh(b *bucket, now int64) {
-	if b.slots != nil || b.floorRound == l.rtt.round && b.rejects == 0 {
-		if b.slots == nil && b.probe == 0 && b.sent == b.done && now-b.heard > idleProbe {
-			b.probe = 1
-		}
+	if b.slots != nil {
+		return
+	}
+	if b.probe == 0 && b.sent == b.done && now-b.heard > idleProbe {
+		b.probe = 1
+	}
+	if b.floorRound == l.rtt.round && b.rejects == 0 {
 		return
 	}
 	b.floorRound = l.rtt.round

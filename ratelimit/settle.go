@@ -122,6 +122,9 @@ func (l *Limiter) settle(t *Ticket, o *Outcome, now int64) Feedback {
 	}
 	for i := range n {
 		b := t.marks[i].b
+		if o.Sent && !o.Answered && b.slots == nil {
+			b.advance(now) // it may be charged only now: what came meanwhile was lost if the bucket was full
+		}
 		b.done++
 		if o.Answered {
 			b.heard = now

@@ -111,7 +111,9 @@ var networks = []network{wan, bad, stall}
 // on returns the plain scenario of a published limit on a network. An hour is
 // the measure; a slow limit runs until 5,000 tokens have come, for else the
 // token or two that are still there at the end would count for more than the
-// pacing. most cuts the runs of fast limits short: 0 for an hour in full.
+// pacing. most cuts the runs of limits above 50 a second short, 0 for an hour in
+// full: caution costs a bucket some tokens once, which must be little of an
+// hour's, and then nothing in the second half.
 func on(l limit, n network, most time.Duration) *scenario {
 	sc := &scenario{name: l.String() + " " + n.name, limits: []limit{l}, net: n, want: 0.999}
 	if l.rate() <= 5.0/60 {
@@ -119,7 +121,7 @@ func on(l limit, n network, most time.Duration) *scenario {
 	}
 	sc.length = max(time.Hour, time.Duration(5000/l.rate()*1e9))
 	if most > 0 && l.rate() > 50 {
-		sc.length = most
+		sc.length, sc.short = most, true
 	}
 	return sc
 }

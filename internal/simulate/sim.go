@@ -151,6 +151,7 @@ type scenario struct {
 	jump       []jump
 	length     time.Duration // 0 is an hour
 	want       float64       // least share of the allowance to be used
+	short      bool          // the run is a part of the hour that want speaks of
 	rejections float64       // most rejections an hour
 }
 
@@ -179,9 +180,10 @@ type jump struct {
 
 // result is what came of a run.
 type result struct {
-	allowance              int64
-	own, rejected, foreign int64
+	allowance              int64 // what an ideal client would have used
+	own, rejected, foreign int64 // requests
 	hours                  float64
+	late, lateAllowance    int64 // own and foreign in the second half, and the refill of it
 }
 
 func (r result) used() float64    { return float64(r.own+r.foreign) / float64(r.allowance) }
@@ -312,11 +314,20 @@ func runWith(sc *scenario, c client, seed uint64, prepare func(*world)) result {
 		}
 		w.at(time.Duration(w.rng.ExpFloat64()/rate*1e9), next)
 	}
+	half, early := w.end/2, int64(0)
+	w.at(half, func() { early = w.accepted + w.foreign })
 	prepare(w)
 	c.start(w)
 	for w.step() {
 	}
-	return result{allowance: int64(allowance), own: w.accepted, rejected: w.rejected, foreign: w.foreign, hours: w.end.Hours()}
+	refilled := math.Inf(1)
+	for _, l := range sc.limits {
+		refilled = min(refilled, refillIn(l, w.end-half))
+	}
+	return result{
+		allowance: int64(allowance), own: w.accepted, rejected: w.rejected, foreign: w.foreign, hours: w.end.Hours(),
+		late: w.accepted + w.foreign - early, lateAllowance: int64(refilled),
+	}
 }
 
 // refillIn is what a limit brings in t, burst aside.

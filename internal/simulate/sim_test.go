@@ -1,9 +1,9 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -11,6 +11,11 @@ import (
 
 // seeds are the runs of each scenario.
 const seeds = 10
+
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(800) // runs make much garbage and keep little
+	os.Exit(m.Run())
+}
 
 // TestScenarios holds the engine to every scenario of design and issue.
 func TestScenarios(t *testing.T) {
@@ -35,7 +40,7 @@ func TestPublished(t *testing.T) {
 	}
 	for _, l := range limits {
 		for _, n := range networks {
-			sc := on(l, n, 10*time.Minute)
+			sc := on(l, n, 3*time.Minute)
 			runs := seeds
 			if l.rate() > 50 {
 				runs = 1
@@ -52,7 +57,7 @@ func check(t *testing.T, sc *scenario, runs int) {
 	t.Helper()
 	var s sum
 	for seed := range uint64(runs) {
-		s.add(run(sc, headroom.make(), seed+1))
+		s.add(sc, run(sc, headroom.make(), seed+1))
 	}
 	if !s.met(sc) {
 		t.Errorf("used %.4f %% at the least, %.2f rejections an hour; want %.1f %% and at most %.0f",
@@ -129,8 +134,7 @@ func TestPicture(t *testing.T) {
 	if string(got) != string(want) {
 		t.Error("docs/tokens.svg is out of date: go run ./internal/simulate -svg docs/tokens.svg")
 	}
-	served := fmt.Sprintf("headroom: %d served, 0 turned away", 50+16*12-4)
 	if !strings.Contains(string(got), "headroom: ") || !strings.Contains(string(got), ", 0 turned away") {
-		t.Errorf("the picture does not show a run without rejections, such as %q", served)
+		t.Error("the picture does not show a run without rejections")
 	}
 }
