@@ -81,6 +81,7 @@ func (l *Limiter) change(p *Plan, now int64) {
 	}
 	l.active, l.waiting = nil, 0
 	clear(l.classes)
+	l.latest = nil
 	for _, w := range waiting {
 		w.class = l.classify(w.req, p.Route(w.req))
 		l.requeue(w)

@@ -208,9 +208,7 @@ func (b *bucket) setLimit(burst int64, r Rate) {
 	}
 	if old != 0 {
 		b.level = mulDiv(b.level, b.unit, old)
-		if b.level > b.full {
-			b.level = b.full
-		}
+		b.level = min(b.level, b.full)
 	}
 	if b.mode == refillWindow {
 		b.setWindow(b.window)
@@ -232,9 +230,7 @@ func fits(burst, per, scale int64) bool {
 func (b *bucket) setWindow(w int64) {
 	b.mode, b.window = refillWindow, w
 	b.lot = mulDiv(b.inc, w, 1)
-	if b.lot > b.full {
-		b.lot = b.full
-	}
+	b.lot = min(b.lot, b.full)
 }
 
 // advance brings the level up to now.
@@ -289,15 +285,19 @@ func (b *bucket) ready(now, extra int64) bool {
 	if now < b.blocked || b.probe > 0 && b.sent-b.done >= b.probe {
 		return false
 	}
-	return b.level >= b.need(extra) || b.sure > 0 && b.spends() && b.sure*b.unit >= b.unit+b.headroom+extra
+	return b.level >= b.need(extra) || b.proven(extra)
+}
+
+// proven reports whether a token can be spent that is known to be there
+// whatever the refill, which buckets for whom a floor costs much may do.
+func (b *bucket) proven(extra int64) bool {
+	return b.sure > 0 && b.spends() && b.sure*b.unit >= b.unit+b.headroom+extra
 }
 
 // need is the level at which a request is admitted.
 func (b *bucket) need(extra int64) int64 {
 	n := b.unit + b.base + b.headroom + extra
-	if n > b.full {
-		n = b.full // a full bucket always admits
-	}
+	n = min(n, b.full) // a full bucket always admits
 	return n
 }
 
@@ -317,7 +317,7 @@ func (b *bucket) readyAt(now, extra int64) int64 {
 		return never
 	}
 	at := now
-	if !(b.sure > 0 && b.spends() && b.sure*b.unit >= b.unit+b.headroom+extra) {
+	if !b.proven(extra) {
 		if short := b.need(extra) - b.level; short > 0 {
 			if open := b.sent - b.done; open > 0 && b.need(extra) > b.full-open*b.unit {
 				return never // while they travel it cannot be taken to hold so much

@@ -22,7 +22,7 @@ func get(h map[string][]string, canonical string) string {
 
 // readHeaders never fails: what does not parse counts as absent. Keys are in
 // the canonical form of package net/http.
-func readHeaders(h map[string][]string, now time.Time) limitHeaders {
+func readHeaders(h map[string][]string) limitHeaders {
 	f := limitHeaders{limit: -1, remaining: -1, reset: -1, retryAfter: -1}
 	if len(h) == 0 {
 		return f
@@ -33,6 +33,11 @@ func readHeaders(h map[string][]string, now time.Time) limitHeaders {
 	if f.limit == 0 || f.limit > maxPlanCount || f.remaining > f.limit {
 		f.limit, f.remaining = -1, -1
 	}
+	return f
+}
+
+// readMore reads what only rejections and few endpoints show.
+func (f *limitHeaders) readMore(h map[string][]string, now time.Time) {
 	if s := get(h, "Retry-After"); s != "" {
 		if date, ok := httpDate(get(h, "Date")); ok {
 			now = date // the clock by which a date is meant
@@ -40,7 +45,6 @@ func readHeaders(h map[string][]string, now time.Time) limitHeaders {
 		f.retryAfter = retryAfter(s, now)
 	}
 	f.quotas = h["Auth0-Ratelimit"] != nil || h["Auth0-Client-Quota-Limit"] != nil || h["Auth0-Organization-Quota-Limit"] != nil
-	return f
 }
 
 // number reads a whole number from 0 to 10^12, else -1.

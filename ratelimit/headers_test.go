@@ -44,11 +44,13 @@ func TestReadHeaders(t *testing.T) {
 		for k, v := range c.in {
 			in[k] = []string{v, "ignored"}
 		}
-		if got := readHeaders(in, now); got != c.want {
+		got := readHeaders(in)
+		got.readMore(in, now)
+		if got != c.want {
 			t.Errorf("%s: %+v, want %+v", c.name, got, c.want)
 		}
 	}
-	if got := readHeaders(map[string][]string{"X-Ratelimit-Limit": {}}, now); got.limit != -1 {
+	if got := readHeaders(map[string][]string{"X-Ratelimit-Limit": {}}); got.limit != -1 {
 		t.Errorf("a header without values: %+v", got)
 	}
 }
@@ -111,7 +113,8 @@ func FuzzHeaders(f *testing.F) {
 	f.Add("10000000", "10000000", "999999999999", "Sat, 01 Aug 2026 11:00:00 GMT", "x")
 	f.Fuzz(func(t *testing.T, limit, remaining, reset, retry, date string) {
 		h := map[string][]string{"X-Ratelimit-Limit": {limit}, "X-Ratelimit-Remaining": {remaining}, "X-Ratelimit-Reset": {reset}, "Retry-After": {retry}, "Date": {date}}
-		got := readHeaders(h, time.Unix(1_800_000_000, 0))
+		got := readHeaders(h)
+		got.readMore(h, time.Unix(1_800_000_000, 0))
 		for _, p := range []struct {
 			text string
 			n    int64
@@ -131,7 +134,7 @@ func FuzzHeaders(f *testing.F) {
 		for range 3 {
 			tk := acquire(t, l, to("/x"))
 			tk.Done(Outcome{Sent: true, Answered: true, Status: 200, Header: h})
-			b := tk.marks[0].b
+			b := tk.c.buckets[0]
 			if b.full <= 0 || b.level > b.full || b.level < -2*b.full-b.unit || b.fill <= 0 || b.sure > b.burst || b.inc <= 0 {
 				t.Fatalf("%v: %+v", h, b)
 			}

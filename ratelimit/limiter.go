@@ -156,6 +156,8 @@ type Limiter struct {
 
 	mu        sync.Mutex
 	classes   map[classKey]*class
+	latestKey classKey
+	latest    *class // of latestKey
 	buckets   map[bucketKey]*bucket
 	active    []*class
 	waiting   int
@@ -251,10 +253,7 @@ type Ticket struct {
 }
 
 // mark is the state of one bucket's counters when the ticket was given out.
-type mark struct {
-	b         *bucket
-	seq, done int64
-}
+type mark struct{ seq, done int64 }
 
 // Acquire waits until every bucket that the server will charge for r has room,
 // debits them all at once, and returns the ticket. Waiting requests hold no
@@ -417,10 +416,14 @@ func (l *Limiter) wake() {
 // classify returns the class of a request.
 func (l *Limiter) classify(r *Request, rt Route) *class {
 	k := classKey{buckets: rt.Buckets, keys: rt.Keys, n: uint8(rt.N), reserve: max(l.reserve, r.Reserve)}
+	if l.latest != nil && k == l.latestKey {
+		return l.latest // most requests are like the one before
+	}
 	c := l.classes[k]
 	if c == nil {
 		c = l.newClass(k, rt, r.Method)
 	}
+	l.latestKey, l.latest = k, c
 	return c
 }
 
@@ -438,6 +441,7 @@ func (l *Limiter) newClass(k classKey, rt Route, method string) *class {
 			l.buckets[bk] = b
 		}
 		c.buckets = append(c.buckets, b)
+		c.quotable = c.quotable || spec.API != "management"
 		c.extra = append(c.extra, int64(k.reserve*float64(b.full)))
 	}
 	l.classes[k] = c
@@ -451,6 +455,7 @@ func (l *Limiter) sweep(now int64) {
 		return
 	}
 	l.sweepAt = now + int64(time.Minute)
+	l.latest = nil
 	for k, c := range l.classes {
 		if c.waiting == 0 && l.idle(c, now) {
 			delete(l.classes, k)
@@ -606,7 +611,7 @@ func (l *Limiter) admit(c *class, client uint64, since, now int64) Ticket {
 	for i, b := range c.buckets {
 		b.stride(now, l.rtt.p95/4)
 		seq, done := b.charge(now, l.rtt.p95)
-		t.marks[i] = mark{b, seq, done}
+		t.marks[i] = mark{seq, done}
 	}
 	if c.quotas != nil {
 		for _, q := range c.quotas[client] {

@@ -561,9 +561,9 @@ func TestKeyedBuckets(t *testing.T) {
 			t.Errorf("%d buckets are kept, want the new one and the one with a request under way", n)
 		}
 		busy.Done(shows(3, 1))
-		b := busy.marks[0].b
+		b := busy.c.buckets[0]
 		again := acquire(t, l, me(0))
-		if again.marks[0].b != b {
+		if again.c.buckets[0] != b {
 			t.Error("a counter was lost with a request under way")
 		}
 		again.Done(shows(3, 0))
@@ -785,7 +785,7 @@ func warm(tb testing.TB, l *Limiter, r *Request) {
 	for range 4 {
 		tk := acquire(tb, l, r)
 		for i := range tk.c.buckets {
-			tk.marks[i].b.probe = 0
+			tk.c.buckets[i].probe = 0
 		}
 		tk.Done(shows(5_000_000, 4_999_000))
 	}

@@ -72,8 +72,8 @@ func known(tb testing.TB, o Options, paths ...string) *Limiter {
 	for _, p := range paths {
 		for range len(o.Plan.Buckets) { // an answer speaks of one bucket
 			tk := acquire(tb, l, to(p))
-			for _, m := range tk.marks {
-				if b := m.b; b != nil && b.probe > 0 && b.slots == nil {
+			for _, b := range tk.c.buckets {
+				if b.probe > 0 && b.slots == nil {
 					tk.Done(shows(b.burst, b.burst-1))
 					break
 				}

@@ -65,9 +65,7 @@ func (l *Limiter) observe(b *bucket, m *mark, sentAt, now int64, h limitHeaders,
 		b.level = min(low, b.full)
 	}
 	b.sure = max(b.sure, floorDiv(low, b.unit))
-	if !b.still.repeated {
-		l.learn(b, m, sentAt, now, rem)
-	}
+	l.learn(b, m, sentAt, now, rem)
 	b.clip()
 }
 
@@ -135,9 +133,12 @@ func (l *Limiter) learn(b *bucket, m *mark, sentAt, now, rem int64) {
 	b.expected += would
 	b.surely += short
 	b.swing = max(b.swing, b.grown, -b.grown)
-	if b.mode == refillUnknown {
+	switch {
+	case b.still.repeated:
+		// It may come from a cache: no conclusions yet.
+	case b.mode == refillUnknown:
 		l.learnMode(b, noise, now)
-	} else {
+	default:
 		l.learnRate(b, noise)
 	}
 }

@@ -19,6 +19,7 @@ type class struct {
 	active  bool // in the limiter's list of classes with waiters
 
 	open      int64               // requests in flight
+	quotable  bool                // quotas may apply: not the Management API
 	blocked   int64               // ns: nothing is admitted before (unknown rejections, long Retry-After)
 	blockedAt int64               // ns, when an unknown rejection last blocked it
 	backoff   int64               // ns, of that

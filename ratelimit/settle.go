@@ -95,7 +95,10 @@ func (l *Limiter) settle(t *Ticket, o *Outcome, now int64) Feedback {
 		l.rtt.add(rtt)
 		if o.Header != nil {
 			wall := l.start.Add(time.Duration(now))
-			h = readHeaders(o.Header, wall)
+			h = readHeaders(o.Header)
+			if o.Rejected || c.quotable {
+				h.readMore(o.Header, wall)
+			}
 			if h.reset >= 0 {
 				l.wall.read(o.Header, wall, rtt)
 				f.Reset = time.Unix(h.reset, 0)
@@ -121,7 +124,7 @@ func (l *Limiter) settle(t *Ticket, o *Outcome, now int64) Feedback {
 		}
 	}
 	for i := range n {
-		b := t.marks[i].b
+		b := t.c.buckets[i]
 		if o.Sent && !o.Answered && b.slots == nil {
 			b.advance(now) // it may be charged only now: what came meanwhile was lost if the bucket was full
 		}
@@ -144,7 +147,7 @@ func (l *Limiter) settle(t *Ticket, o *Outcome, now int64) Feedback {
 			b.lost[0]++ // the debit stays: the server may have charged it, or will
 		}
 	}
-	if described >= 0 && !sharing && l.stale(t.marks[described].b, &t.marks[described], t.sentAt, now, h) {
+	if described >= 0 && !sharing && l.stale(t.c.buckets[described], &t.marks[described], t.sentAt, now, h) {
 		described = -1
 	}
 	for i := range n {
@@ -153,14 +156,15 @@ func (l *Limiter) settle(t *Ticket, o *Outcome, now int64) Feedback {
 		if i == described && !sharing {
 			rem = h.remaining
 		}
-		m.b.epoch.settle(m.seq, rem, m.b.sent, m.b.done)
+		b := c.buckets[i]
+		b.epoch.settle(m.seq, rem, b.sent, b.done)
 	}
 	if !o.Sent {
 		t.unquota()
 		return f
 	}
 	if described >= 0 {
-		b := t.marks[described].b
+		b := t.c.buckets[described]
 		f.Bucket = b.spec.Name
 		l.observe(b, &t.marks[described], t.sentAt, now, h, o, sharing)
 	}
@@ -169,7 +173,7 @@ func (l *Limiter) settle(t *Ticket, o *Outcome, now int64) Feedback {
 		for i := range n {
 			// Nothing said of a bucket yet: trust it a step further, as TCP's
 			// slow start does.
-			if b := t.marks[i].b; b.probe > 0 && (i != described || sharing) {
+			if b := t.c.buckets[i]; b.probe > 0 && (i != described || sharing) {
 				if b.probe++; b.probe > min(b.burst, 64) {
 					b.probe = 0
 				}
@@ -177,7 +181,7 @@ func (l *Limiter) settle(t *Ticket, o *Outcome, now int64) Feedback {
 		}
 	}
 	if o.Rejected {
-		l.reject(t, o, h, by, &f, now)
+		l.reject(t, h, by, &f, now)
 	}
 	return f
 }
@@ -209,7 +213,7 @@ func (l *Limiter) describe(t *Ticket, h limitHeaders) (int, bool) {
 		// A bucket that answers have shown before is the likelier to have changed.
 		d := math.Abs(math.Log(float64(h.limit) / float64(b.burst)))
 		if b.seen.ok {
-			d -= 1
+			d--
 		}
 		if d < nearest {
 			near, nearest = i, d
@@ -296,21 +300,20 @@ func (l *Limiter) rejector(t *Ticket, o *Outcome, h limitHeaders, described int,
 }
 
 // reject brings the account in line with a rejection.
-func (l *Limiter) reject(t *Ticket, o *Outcome, h limitHeaders, by int, f *Feedback, now int64) {
+func (l *Limiter) reject(t *Ticket, h limitHeaders, by int, f *Feedback, now int64) {
 	c := t.c
-	wait := int64(0)
+	var wait int64
 	switch f.Kind {
 	case RejectConcurrency:
 		wait = busyFirst
 		if by >= 0 {
-			b := t.marks[by].b
+			b := t.c.buckets[by]
 			f.Bucket = b.spec.Name
 			wait = b.slots.busy()
 			b.blocked = now + wait
 		}
 	case RejectBucket:
-		m := &t.marks[by]
-		b := m.b
+		m, b := &t.marks[by], c.buckets[by]
 		f.Bucket = b.spec.Name
 		b.rejected++
 		next := (b.unit + b.inc - 1) / b.inc // ns a token

@@ -616,7 +616,7 @@ func TestFiguresFit(t *testing.T) {
 				l := newLimiter(t, Options{Plan: planOf(burst, burst, per)})
 				tk := acquire(t, l, to("/x"))
 				tk.Done(shows(limit, limit))
-				b := tk.marks[0].b
+				b := tk.c.buckets[0]
 				if b.burst != limit || b.full <= 0 || b.full > safe || b.fill <= 0 || b.level < 0 || b.level > b.full {
 					t.Errorf("%d in %v, shown as %d: burst %d, full %d, fill %d, level %d", burst, per, limit, b.burst, b.full, b.fill, b.level)
 				}

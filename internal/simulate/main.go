@@ -9,6 +9,7 @@ package main
 import (
 	"flag"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -130,27 +131,30 @@ func table(list []*scenario, seeds int, with []approach) bool {
 		}()
 	}
 	wg.Wait()
-	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprint(out, "scenario")
+	var text strings.Builder
+	text.WriteString("scenario")
 	for _, a := range with {
-		fmt.Fprintf(out, "\t%s\t", a.name)
+		text.WriteString("\t" + a.name + "\t")
 	}
-	fmt.Fprint(out, "\tgoal\n")
+	text.WriteString("\tgoal\n")
 	ok := true
 	for i, sc := range list {
-		fmt.Fprint(out, sc.name)
+		text.WriteString(sc.name)
 		for j := range with {
 			c := &cells[i][j]
-			fmt.Fprintf(out, "\t%.3f %%\t%.1f/h", 100*c.worst, c.rejected)
+			fmt.Fprintf(&text, "\t%.3f %%\t%.1f/h", 100*c.worst, c.rejected)
 		}
 		verdict := "met"
 		if !cells[i][0].met(sc) {
 			verdict, ok = "MISSED", false
 		}
-		fmt.Fprintf(out, "\t%s\n", verdict)
+		text.WriteString("\t" + verdict + "\n")
+	}
+	out := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', 0)
+	if _, err := io.WriteString(out, text.String()); err != nil {
+		return false
 	}
 	if err := out.Flush(); err != nil {
-		fmt.Fprintln(os.Stderr, "simulate:", err)
 		return false
 	}
 	fmt.Printf("\n%d seeds; the least share of the allowance used in any, and the mean of rejections an hour.\n", seeds)

@@ -14,7 +14,7 @@ const seeds = 10
 
 func TestMain(m *testing.M) {
 	debug.SetGCPercent(800) // runs make much garbage and keep little
-	os.Exit(m.Run())
+	m.Run()
 }
 
 // TestScenarios holds the engine to every scenario of design and issue.
