@@ -1,0 +1,36 @@
+// Command typed reads a user with package management.
+//
+// It prints how many allocations were made before main; given a domain and a
+// token it makes the call first.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+
+	"github.com/headroom-go/auth0"
+	"github.com/headroom-go/auth0/management"
+)
+
+func main() {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if len(os.Args) == 3 {
+		if err := call(os.Args[1], os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	fmt.Println(m.Mallocs)
+}
+
+func call(domain, token string) error {
+	client, err := auth0.New(domain, auth0.WithToken(token))
+	if err != nil {
+		return err
+	}
+	_, err = management.New(client).Users.Get(context.Background(), "1", nil)
+	return err
+}

@@ -1,0 +1,31 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"reflect"
+	"runtime"
+
+	"github.com/auth0/go-auth0/management"
+)
+
+func main() {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	if len(os.Args) == 3 {
+		if err := call(os.Args[1], os.Args[2]); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+	}
+	fmt.Println(m.Mallocs)
+}
+
+func call(domain, method string) error {
+	api, err := management.New(domain)
+	if err != nil {
+		return err
+	}
+	reflect.ValueOf(api).MethodByName(method).Call(nil)
+	return nil
+}
