@@ -47,6 +47,7 @@ type bucket struct {
 	rejected   int64
 	trail      [8]milestone
 	trailEnd   uint8
+	probedAt   int64 // ns, when a request was last let go
 	probe      int64 // > 0: nothing is known yet, at most this many in flight
 
 	blocked    int64 // ns: nothing is admitted before
@@ -282,11 +283,19 @@ func (b *bucket) ready(now, extra int64) bool {
 		return now >= b.blocked && s.free(now) > 0
 	}
 	b.advance(now)
-	if now < b.blocked || b.probe > 0 && b.sent-b.done >= b.probe {
+	if now < b.blocked || b.probing() && now-b.probedAt < probePatience {
 		return false
 	}
 	return b.level >= b.need(extra) || b.proven(extra)
 }
+
+// probing reports whether as many requests are in flight as may be before
+// anything is known.
+func (b *bucket) probing() bool { return b.probe > 0 && b.sent-b.done >= b.probe }
+
+// probePatience is how long the first request of a bucket is waited for alone.
+// Some take long by themselves, such as an upload; others then go one by one.
+const probePatience = int64(2 * time.Second)
 
 // proven reports whether a token can be spent that is known to be there
 // whatever the refill, which buckets for whom a floor costs much may do.
@@ -313,10 +322,10 @@ func (b *bucket) readyAt(now, extra int64) int64 {
 	if s := b.slots; s != nil {
 		return max(b.blocked, s.freeAt(now))
 	}
-	if b.probe > 0 && b.sent-b.done >= b.probe {
-		return never
-	}
 	at := now
+	if b.probing() {
+		at = b.probedAt + probePatience
+	}
 	if !b.proven(extra) {
 		if short := b.need(extra) - b.level; short > 0 {
 			if open := b.sent - b.done; open > 0 && b.need(extra) > b.full-open*b.unit {
@@ -327,12 +336,12 @@ func (b *bucket) readyAt(now, extra int64) int64 {
 				if b.nextLot == 0 {
 					return never
 				}
-				at = b.nextLot + (short-1)/max(b.lot, 1)*b.window
+				at = max(at, b.nextLot+(short-1)/max(b.lot, 1)*b.window)
 			case b.gain <= b.slow:
 				return never
 			default:
 				g := b.gain - b.slow
-				at = b.last + (short+g-1)/g
+				at = max(at, b.last+(short+g-1)/g)
 			}
 		}
 	}
@@ -342,6 +351,7 @@ func (b *bucket) readyAt(now, extra int64) int64 {
 // charge debits one request.
 func (b *bucket) charge(now, trip int64) (seq, done int64) {
 	b.sent++
+	b.probedAt = now
 	if b.slots != nil {
 		b.slots.running++
 		return b.sent, b.done

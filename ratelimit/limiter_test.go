@@ -587,13 +587,13 @@ func TestHooks(t *testing.T) {
 		if len(admitted) != 1 || admitted[0].Route != "POST /*" || len(waited) != 0 {
 			t.Errorf("admitted %v, waited %v", admitted, waited)
 		}
-		go func() { time.Sleep(3 * time.Second); tk.Done(shows(8, 7)) }()
+		go func() { time.Sleep(1500 * time.Millisecond); tk.Done(shows(8, 7)) }()
 		next := acquire(t, l, to("/x"))
 		synctest.Wait() // hooks are called by the goroutine whose answer it was
-		if next.Wait() != 3*time.Second {
-			t.Errorf("Wait is %v, want 3 s", next.Wait())
+		if next.Wait() != 1500*time.Millisecond {
+			t.Errorf("Wait is %v, want 1.5 s", next.Wait())
 		}
-		if len(waited) != 1 || waited[0].Wait != 3*time.Second || waited[0].Route != "POST /*" || len(admitted) != 2 {
+		if len(waited) != 1 || waited[0].Wait != 1500*time.Millisecond || waited[0].Route != "POST /*" || len(admitted) != 2 {
 			t.Errorf("waited %v, admitted %v", waited, admitted)
 		}
 		if len(learned) != 1 || learned[0].Bucket != "a" || learned[0].Detail != "limit" {
@@ -619,7 +619,7 @@ func TestSnapshot(t *testing.T) {
 			t.Errorf("before the first request: %+v", s)
 		}
 		tk := acquire(t, l, to("/a"))
-		if a := state(t, l, "a"); a.NextReady >= 0 || a.InFlight != 1 {
+		if a := state(t, l, "a"); a.NextReady != 2*time.Second || a.InFlight != 1 {
 			t.Errorf("while the first answer is awaited: %+v", a)
 		}
 		time.Sleep(80 * time.Millisecond)

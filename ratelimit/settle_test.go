@@ -541,6 +541,28 @@ func TestIdleProbe(t *testing.T) {
 
 // A cold start tests the water: no headers at all double what is in flight, and
 // the first figures are believed.
+// TestProbePatience: a first request that takes long by itself, such as an
+// upload, holds up the others for two seconds each and not until it ends.
+func TestProbePatience(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, Options{Plan: planOf(50, 10, time.Second)})
+		upload := acquire(t, l, to("/x"))
+		start := time.Now()
+		second := acquire(t, l, to("/x"))
+		if d := time.Since(start); d != 2*time.Second {
+			t.Errorf("the second request went after %v, want 2 s", d)
+		}
+		second.Done(shows(50, 48))
+		third := acquire(t, l, to("/x"))
+		if d := third.Wait(); d != 0 {
+			t.Errorf("after an answer the third waited %v", d)
+		}
+		third.Done(shows(50, 47))
+		upload.Done(shows(50, 46))
+	})
+}
+
 func TestColdStart(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
