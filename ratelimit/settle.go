@@ -190,25 +190,30 @@ func (l *Limiter) settle(t *Ticket, o *Outcome, now int64) Feedback {
 // only the limit tells, and whether another bucket of the request has the same.
 func (l *Limiter) describe(t *Ticket, h limitHeaders) (int, bool) {
 	c := t.c
-	found, near := -1, -1
-	sharing := false
-	nearest := math.Inf(1)
+	found, sharing := -1, false
+	for i, b := range c.buckets {
+		switch {
+		case b.slots != nil:
+		case b.burst != h.limit:
+			if t.marks[i].seq < b.limitSeq {
+				return -1, false // sent before the size changed
+			}
+		case found < 0:
+			found = i
+		default:
+			sharing = true
+			if other := c.buckets[found]; b.level-b.base < other.level-other.base {
+				found = i // the server usually shows the emptier one
+			}
+		}
+	}
+	if found >= 0 {
+		return found, sharing
+	}
+	near, nearest := -1, math.Inf(1)
 	for i, b := range c.buckets {
 		if b.slots != nil {
 			continue
-		}
-		if b.burst != h.limit && t.marks[i].seq < b.limitSeq {
-			return -1, false // sent before the size changed
-		}
-		if b.burst == h.limit {
-			if found >= 0 {
-				sharing = true
-				if b.level-b.base < c.buckets[found].level-c.buckets[found].base {
-					found = i // the server usually shows the emptier one
-				}
-				continue
-			}
-			found = i
 		}
 		// A bucket that answers have shown before is the likelier to have changed.
 		d := math.Abs(math.Log(float64(h.limit) / float64(b.burst)))
@@ -219,8 +224,8 @@ func (l *Limiter) describe(t *Ticket, h limitHeaders) (int, bool) {
 			near, nearest = i, d
 		}
 	}
-	if found >= 0 || near < 0 {
-		return found, sharing
+	if near < 0 {
+		return -1, false
 	}
 	if l.auto {
 		l.sight(c, h.limit)
