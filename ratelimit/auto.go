@@ -8,13 +8,13 @@ import (
 // sighting is a limit that the server has shown for a request, from which the
 // plan "auto" is to be narrowed down.
 type sighting struct {
-	request Request
-	limit   int64
+	request          Request
+	limit, remaining int64
 }
 
 // sight notes a limit that no bucket of the request has, once for each route.
 // It is looked up without the lock: see recognise.
-func (l *Limiter) sight(c *class, limit int64) {
+func (l *Limiter) sight(c *class, limit, remaining int64) {
 	key := c.name()
 	if l.shown[key] == limit {
 		return
@@ -23,7 +23,7 @@ func (l *Limiter) sight(c *class, limit int64) {
 		l.shown = make(map[string]int64)
 	}
 	l.shown[key] = limit
-	l.sighted = append(l.sighted, sighting{Request{Method: c.method, Template: c.route.Template, Path: c.route.Template}, limit})
+	l.sighted = append(l.sighted, sighting{Request{Method: c.method, Template: c.route.Template, Path: c.route.Template}, limit, remaining})
 }
 
 // recognise narrows the published plans down to those that agree with all that
@@ -41,7 +41,8 @@ func (l *Limiter) recognise(sighted []sighting) {
 		if len(fit) > 0 {
 			l.candidates = fit
 			if p := fit[0]; p != l.plan.Load() {
-				l.change(p, now)
+				open := l.change(p, now)
+				l.believe(p, &s, open)
 				calls = l.dispatch(now)
 			}
 		}
@@ -49,9 +50,33 @@ func (l *Limiter) recognise(sighted []sighting) {
 	}
 }
 
+// believe sets the bucket that a sighting spoke of, now that it is known which,
+// to what the server had left, less all requests in flight.
+func (l *Limiter) believe(p *Plan, s *sighting, open int64) {
+	c := l.classify(&s.request, p.Route(&s.request))
+	var b *bucket
+	for _, o := range c.buckets {
+		if o.slots != nil || o.burst != s.limit {
+			continue
+		}
+		if b != nil {
+			return // two that it may be
+		}
+		b = o
+	}
+	if b != nil {
+		b.probe, b.blocked = 0, 0
+		b.sure = s.remaining - open
+		b.level = b.sure * b.unit
+	}
+}
+
 // change puts another plan in force. Buckets keep their state by name; waiting
-// requests are routed anew.
-func (l *Limiter) change(p *Plan, now int64) {
+// requests are routed anew. It returns how many requests are in flight.
+func (l *Limiter) change(p *Plan, now int64) (open int64) {
+	for _, c := range l.classes {
+		open += c.open
+	}
 	l.plan.Store(p)
 	specs := make(map[string]*Bucket, len(p.Buckets))
 	for i := range p.Buckets {
@@ -89,6 +114,7 @@ func (l *Limiter) change(p *Plan, now int64) {
 	if l.hooks != nil {
 		l.hook(l.hooks.Learned, Event{Detail: "plan " + p.Name})
 	}
+	return open
 }
 
 // readQuotas takes over the figures of separate quotas and reports whether one

@@ -394,11 +394,11 @@ func (l *Limiter) unlock(calls []*waiter) {
 	events, sighted := l.events, l.sighted
 	l.events, l.sighted = nil, nil
 	l.mu.Unlock()
-	if sighted != nil {
-		l.recognise(sighted)
-	}
 	for _, f := range events {
 		f()
+	}
+	if sighted != nil {
+		l.recognise(sighted)
 	}
 	for _, w := range calls {
 		w.fn(w.ticket, nil)

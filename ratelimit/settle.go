@@ -228,7 +228,7 @@ func (l *Limiter) describe(t *Ticket, h limitHeaders) (int, bool) {
 		return -1, false
 	}
 	if l.auto {
-		l.sight(c, h.limit)
+		l.sight(c, h.limit, h.remaining)
 	}
 	l.adopt(c.buckets[near], h.limit, c)
 	c.buckets[near].limitSeq = t.marks[near].seq
