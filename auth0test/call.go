@@ -12,7 +12,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"strconv"
 	"strings"
 	"time"
 )
@@ -24,12 +23,16 @@ type call struct {
 	segs   []string
 	query  url.Values
 	header http.Header
+	scheme string
 	host   string
 	remote string
 	body   []byte
 	now    time.Duration // tenant time since the epoch
 
-	params map[string]string // braces of the handler's pattern
+	op     *operation        // of the Management API, nil for others
+	params map[string]string // what the braces of its path stand for
+	user   string            // the user that was made
+	search condition         // of the q parameter, nil without one
 	token  *grant            // the access token, nil without a valid one
 
 	parsed bool
@@ -46,9 +49,15 @@ func newCall(r *http.Request, body []byte, now time.Duration) *call {
 		host = r.URL.Host
 	}
 	path := r.URL.EscapedPath()
+	scheme := r.URL.Scheme
+	if scheme == "" { // behind a server
+		if scheme = "http"; r.TLS != nil {
+			scheme = "https"
+		}
+	}
 	return &call{
 		method: r.Method, path: path, segs: splitPath(path), query: r.URL.Query(),
-		header: r.Header, host: host, remote: remote, body: body, now: now,
+		header: r.Header, scheme: scheme, host: host, remote: remote, body: body, now: now,
 	}
 }
 
@@ -188,6 +197,16 @@ func digest(s string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// whole returns a whole number of a decoded body.
+func whole(v any) (int64, bool) {
+	n, ok := v.(json.Number)
+	if !ok {
+		return 0, false
+	}
+	i, err := n.Int64()
+	return i, err == nil
+}
+
 func firstOf(values ...string) string {
 	for _, v := range values {
 		if v != "" {
@@ -248,40 +267,6 @@ func (f Form) answer() answer {
 	}
 }
 
-// page reads the offset paging parameters of a list call. The last value is not
-// nil when one of them is out of bounds.
-func (c *call) page(perPageDefault int) (page, perPage int, totals bool, bad *answer) {
-	page, perPage = 0, perPageDefault
-	for _, p := range []struct {
-		name string
-		to   *int
-		most int
-	}{{"page", &page, 1 << 30}, {"per_page", &perPage, 100}} {
-		raw := c.query.Get(p.name)
-		if raw == "" {
-			continue
-		}
-		n, err := strconv.Atoi(raw)
-		if err != nil {
-			a := queryError("Expected type integer but found type string", p.name)
-			return 0, 0, false, &a
-		}
-		if n < 0 {
-			a := queryError("Value "+raw+" is less than minimum 0", p.name)
-			return 0, 0, false, &a
-		}
-		if n > p.most {
-			a := queryError("Value "+raw+" is greater than maximum "+strconv.Itoa(p.most), p.name)
-			return 0, 0, false, &a
-		}
-		*p.to = n
-	}
-	if perPage == 0 {
-		perPage = perPageDefault
-	}
-	return page, perPage, c.query.Get("include_totals") == "true", nil
-}
-
 // queryError names the query parameter that is wrong.
 func queryError(what, name string) answer {
 	return failure(http.StatusBadRequest, "invalid_query_string", "Query validation error: '"+what+"' on property "+name+".")
@@ -294,48 +279,4 @@ func bodyError(what, property string) answer {
 		on = " on property " + property
 	}
 	return failure(http.StatusBadRequest, "invalid_body", "Payload validation error: '"+what+"'"+on+".")
-}
-
-// listing replies with one page of a list: a bare array, or with totals an
-// object that holds it under the given key.
-func listing[T any](c *call, key string, all []T) answer {
-	page, perPage, totals, bad := c.page(50)
-	if bad != nil {
-		return *bad
-	}
-	items := window(all, page, perPage)
-	if !totals {
-		return jsonAnswer(http.StatusOK, items)
-	}
-	return jsonAnswer(http.StatusOK, map[string]any{
-		"start": page * perPage, "limit": perPage, "length": len(items), "total": len(all), key: items,
-	})
-}
-
-// window returns one page of a list, never nil.
-func window[T any](all []T, page, perPage int) []T {
-	from := min(page*perPage, len(all))
-	to := min(from+perPage, len(all))
-	return append([]T{}, all[from:to]...)
-}
-
-// pick leaves the fields of a document that the fields and include_fields
-// parameters ask for.
-func (c *call) pick(doc map[string]any) map[string]any {
-	list := c.query.Get("fields")
-	if list == "" {
-		return doc
-	}
-	named := make(map[string]bool)
-	for f := range strings.SplitSeq(list, ",") {
-		named[strings.TrimSpace(f)] = true
-	}
-	include := c.query.Get("include_fields") != "false"
-	out := make(map[string]any)
-	for k, v := range doc {
-		if named[k] == include {
-			out[k] = v
-		}
-	}
-	return out
 }

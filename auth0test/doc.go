@@ -24,10 +24,27 @@
 //
 // # State
 //
-// Tokens, users, connections and user-import jobs are kept in memory and
-// answered with Auth0's status codes and error bodies. All other operations are
-// under the plan's limits and answer 404. Passwords and their hashes are
-// checked for shape and dropped.
+// Kept in memory and answered with Auth0's status codes and error bodies are
+// tokens; users with their identities, roles, permissions, organizations and
+// authentication methods; roles with permissions and users; organizations with
+// members, their roles, connections, invitations and client grants; applications
+// with secrets, credentials and client grants; connections, resource servers,
+// and jobs that import and export users. Each call that changes something, and
+// each token asked for, leaves an entry in the log. Passwords and their hashes
+// are checked for shape and dropped.
+//
+// Lists page by page and per_page, up to the ceiling of 1,000 entries where
+// there is one, and by from and take, which has none. Searches take fields and
+// values, ranges, AND, OR, NOT and parentheses.
+//
+// Every other operation of the Management API gets an answer of the right type,
+// made up from the description of the API that the module has, in which the
+// names of the path and the values that were sent come back. Requests are held
+// against the same description: what is missing or of another type is refused,
+// and so is a property that the body of the operation does not have. A path that
+// is no operation answers 404. Of the Authentication API there is the client
+// credentials grant; its other endpoints answer 404, under the plan's limits
+// like all else.
 //
 // # Faults
 //

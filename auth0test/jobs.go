@@ -29,9 +29,21 @@ const (
 	importPath = "/api/v2/jobs/users-imports"
 )
 
-// job is one import of users.
+// The types of jobs.
+const (
+	jobImport = "users_import"
+	jobExport = "users_export"
+	jobVerify = "verification_email"
+)
+
+// job is work on users that takes its time.
 type job struct {
 	id, externalID string
+	kind           string
+	format         string // of an export
+	limit          int64
+	fields         []any
+	file           []byte // that an export has made
 	con            *Connection
 	upsert         bool
 	created, ends  time.Duration
@@ -43,12 +55,13 @@ type job struct {
 	errors  []any
 }
 
-func jobRoutes() []route {
-	scopes := []string{"create:users", "read:users"}
-	return []route{
-		{method: "POST", path: importPath, scopes: []string{"create:users"}, serve: (*Tenant).importUsers},
-		{method: "GET", path: "/api/v2/jobs/{id}", scopes: scopes, serve: (*Tenant).getJob},
-		{method: "GET", path: "/api/v2/jobs/{id}/errors", scopes: scopes, serve: (*Tenant).getJobErrors},
+func jobHandlers() handlers {
+	return handlers{
+		"POST /jobs/users-imports":      (*Tenant).importUsers,
+		"POST /jobs/users-exports":      (*Tenant).exportUsers,
+		"POST /jobs/verification-email": (*Tenant).sendVerification,
+		"GET /jobs/{id}":                (*Tenant).getJob,
+		"GET /jobs/{id}/errors":         (*Tenant).getJobErrors,
 	}
 }
 
@@ -99,7 +112,7 @@ func (t *Tenant) importUsers(c *call) answer {
 	}
 	active := 0
 	for _, j := range t.jobs {
-		if j.status == "pending" {
+		if j.kind == jobImport && j.status == "pending" {
 			active++
 		}
 	}
@@ -109,7 +122,7 @@ func (t *Tenant) importUsers(c *call) answer {
 		return a
 	}
 	j := &job{
-		id: "job_" + t.newID(16), externalID: fields["external_id"], con: con,
+		id: "job_" + t.newID(16), kind: jobImport, externalID: fields["external_id"], con: con,
 		upsert: fields["upsert"] == "true", created: c.now, status: "pending",
 	}
 	d := json.NewDecoder(bytes.NewReader(file))
@@ -118,12 +131,17 @@ func (t *Tenant) importUsers(c *call) answer {
 	if _, more := d.Token(); err != nil || !errors.Is(more, io.EOF) {
 		j.users, j.broken = nil, "Failed to parse users file JSON when importing users. Make sure it is valid JSON."
 	}
-	j.ends = c.now + t.o.JobTime + time.Duration(len(j.users))*t.o.JobTimePerUser
+	j.ends = t.jobEnds(c.now, len(j.users))
 	if j.ends > c.now+importTimeout {
 		j.ends, j.users, j.broken = c.now+importTimeout, nil, "The job timed out."
 	}
 	t.jobs = append(t.jobs, j)
 	return jsonAnswer(http.StatusAccepted, j.document(c.now))
+}
+
+// jobEnds returns when a job on so many users will have ended.
+func (t *Tenant) jobEnds(now time.Duration, users int) time.Duration {
+	return now + t.o.JobTime + time.Duration(users)*t.o.JobTimePerUser
 }
 
 // readImport takes the file and the fields out of a multipart body. The file is
@@ -153,9 +171,19 @@ func readImport(body []byte, boundary string) (file []byte, fields map[string]st
 
 func (j *job) document(now time.Duration) map[string]any {
 	doc := map[string]any{
-		"id": j.id, "type": "users_import", "status": j.status,
-		"created_at": timestamp(j.created), "connection_id": j.con.ID,
-		"upsert": j.upsert,
+		"id": j.id, "type": j.kind, "status": j.status, "created_at": timestamp(j.created),
+	}
+	if j.con != nil {
+		doc["connection_id"] = j.con.ID
+	}
+	if j.kind == jobExport {
+		doc["format"] = j.format
+		if j.fields != nil {
+			doc["fields"] = j.fields
+		}
+		if j.limit > 0 {
+			doc["limit"] = j.limit
+		}
 	}
 	if j.externalID != "" {
 		doc["external_id"] = j.externalID
@@ -163,6 +191,9 @@ func (j *job) document(now time.Duration) map[string]any {
 	switch j.status {
 	case "completed":
 		doc["percentage_done"], doc["time_left_seconds"] = 100, 0
+		if j.kind != jobImport {
+			break
+		}
 		doc["summary"] = map[string]any{
 			"failed": j.summary.failed, "updated": j.summary.updated,
 			"inserted": j.summary.inserted, "total": j.summary.total,
@@ -193,13 +224,16 @@ func (t *Tenant) settleJobs(now time.Duration) {
 	t.jobs = slices.DeleteFunc(t.jobs, func(j *job) bool { return j.created+importKept <= now })
 }
 
-// settle carries out an import.
+// settle carries out a job.
 func (t *Tenant) settle(j *job) {
 	if j.broken != "" {
 		j.status = "failed"
 		return
 	}
 	j.status = "completed"
+	if j.kind == jobExport {
+		j.file = t.exported(j)
+	}
 	j.summary.total = len(j.users)
 	here := make(map[string]bool) // names in this file
 	for _, payload := range j.users {
@@ -316,7 +350,11 @@ func (t *Tenant) getJob(c *call) answer {
 	if bad != nil {
 		return *bad
 	}
-	return jsonAnswer(http.StatusOK, j.document(c.now))
+	doc := j.document(c.now)
+	if j.file != nil {
+		doc["location"] = t.exportLink(c, j)
+	}
+	return jsonAnswer(http.StatusOK, doc)
 }
 
 func (t *Tenant) getJobErrors(c *call) answer {

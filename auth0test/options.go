@@ -119,12 +119,14 @@ type Options struct {
 	// Faults go wrong from the start; see also [Tenant.SetFaults].
 	Faults Faults
 
-	// Clients are the applications that may fetch tokens; by default one with
-	// [DefaultClientID] and [DefaultClientSecret].
+	// Clients are the applications that may fetch tokens, for every API; by default
+	// one with [DefaultClientID] and [DefaultClientSecret]. Those that are made by
+	// the Management API need a client grant for each API.
 	Clients []Client
 	// Connections exist from the start; by default [DefaultConnection], a database.
 	Connections []Connection
-	// Audiences are APIs beside the Management API that tokens may be asked for.
+	// Audiences are the identifiers of resource servers beside the Management API
+	// that exist from the start, for which tokens may be asked.
 	Audiences []string
 	// Tokens are access tokens that are valid from the start and never expire.
 	Tokens []string

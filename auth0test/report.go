@@ -143,7 +143,7 @@ func (t *Tenant) Report() Report {
 		r.RejectedByForm[form.String()] = n
 	}
 	for _, j := range t.jobs {
-		if j.status == "pending" {
+		if j.kind == jobImport && j.status == "pending" {
 			r.ActiveJobs++
 		}
 	}

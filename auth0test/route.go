@@ -1,52 +1,45 @@
 package auth0test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
 )
 
-// route is one operation of the tenant. A resource lives in one file, which
-// ends in a function that lists its routes.
-type route struct {
-	method string
-	path   string
-	// scopes are those of which the token needs one; none for operations that
-	// take no Management API token.
-	scopes []string
-	serve  func(*Tenant, *call) answer
+// handlers are functions that answer operations, by method and path as the
+// description heads them. A resource lives in one file; kinds of objects with
+// nothing special about them get their handlers from store.go.
+type handlers map[string]func(*Tenant, *call) answer
 
-	split pattern
-}
-
-// routes returns the operations that keep state. The first match counts.
-func routes() []route {
-	all := slices.Concat(tokenRoutes(), userRoutes(), connectionRoutes(), jobRoutes())
-	for i := range all {
-		all[i].split = splitPattern(all[i].path)
+// handled returns the handlers of all resources.
+func handled() handlers {
+	all := handlers{}
+	for _, h := range []handlers{
+		userHandlers(), userLinkHandlers(), roleHandlers(), organizationHandlers(), clientHandlers(), connectionHandlers(),
+		clientGrantHandlers(), logHandlers(), jobHandlers(),
+	} {
+		maps.Copy(all, h)
 	}
 	return all
 }
 
-// act carries out a request that the limits let pass.
+// act carries out a request that the limits let pass, and logs it.
 func (t *Tenant) act(c *call) answer {
-	for i := range t.routes {
-		r := &t.routes[i]
-		if r.method != c.method {
-			continue
-		}
-		params, ok := r.split.match(c.segs)
-		if !ok {
-			continue
-		}
-		if len(r.scopes) > 0 {
-			if denied := t.authorize(c, r.scopes); denied != nil {
-				return *denied
-			}
-		}
-		c.params = params
-		return r.serve(t, c)
+	switch {
+	case c.method == http.MethodPost && slices.Equal(c.segs, []string{"oauth", "token"}):
+		a := t.issueToken(c)
+		t.log(c, a)
+		return a
+	case c.method == http.MethodGet && len(c.segs) == 2 && c.segs[0] == exportSegment:
+		return t.export(c)
+	}
+	c.op, c.params = describe().find(c)
+	if c.op != nil {
+		a := t.manage(c)
+		t.log(c, a)
+		return a
 	}
 	if first(c.segs) == "api" {
 		if denied := t.authorize(c, nil); denied != nil {
@@ -62,6 +55,32 @@ func (t *Tenant) act(c *call) answer {
 		}
 	}
 	return failure(http.StatusNotFound, "", "Not Found")
+}
+
+// manage carries out an operation of the Management API.
+func (t *Tenant) manage(c *call) answer {
+	if denied := t.authorize(c, c.op.scopes); denied != nil {
+		return *denied
+	}
+	if bad := c.arguments(); bad != nil {
+		return *bad
+	}
+	if q := c.query.Get("q"); q != "" {
+		search, err := parseSearch(q)
+		if err != nil {
+			return failure(http.StatusBadRequest, "invalid_query_string", err.Error())
+		}
+		c.search = search
+	}
+	if c.op.serve == nil {
+		return t.sample(c)
+	}
+	if noun := c.op.owner; noun != "" {
+		if bad := t.absent(noun, c.argument(0), http.StatusNotFound); bad != nil {
+			return *bad
+		}
+	}
+	return c.op.serve(t, c)
 }
 
 // redirect sends a browser to a custom error page.

@@ -24,9 +24,8 @@ import (
 // by several goroutines at once. It starts no goroutine of its own.
 type Tenant struct {
 	o       Options
-	started time.Time     // the clock at New, with its monotonic reading
-	start   time.Duration // the same, since the epoch
-	routes  []route
+	started time.Time      // the clock at New, with its monotonic reading
+	start   time.Duration  // the same, since the epoch
 	named   map[string]int // buckets by name
 	// patterns are the paths of the buckets' matches, split.
 	patterns [][]pattern
@@ -47,11 +46,28 @@ type Tenant struct {
 	asked     map[uint64]uint64
 	stats     stats
 
-	clients     map[string]Client
-	grants      map[string]*grant
-	connections []*Connection
-	users       users
-	jobs        []*job
+	clients   map[string]Client // that may fetch tokens
+	grants    map[string]*grant
+	users     users
+	jobs      []*job
+	entries   []logEntry
+	sequences uint64                 // given to objects, links and log entries
+	kept      map[string]*collection // by the noun of the kind
+
+	userRoles               *relation // user, role
+	permissions             *relation // user or role, permission
+	members                 *relation // organization, user
+	memberRoles             *relation // member, role
+	organizationConnections *relation // organization, connection
+	organizationGrants      *relation // organization, client grant
+	connectionClients       *relation // connection, client
+}
+
+// relations returns all relations.
+func (t *Tenant) relations() []*relation {
+	return []*relation{
+		t.userRoles, t.permissions, t.members, t.memberRoles, t.organizationConnections, t.organizationGrants, t.connectionClients,
+	}
 }
 
 // New returns a tenant. It refuses options that contradict themselves or name
@@ -70,7 +86,6 @@ func New(o Options) (*Tenant, error) {
 	t := &Tenant{
 		o:        o,
 		started:  o.Clock(),
-		routes:   routes(),
 		named:    make(map[string]int),
 		faults:   o.Faults,
 		counters: make(map[counterKey]*counter),
@@ -81,6 +96,15 @@ func New(o Options) (*Tenant, error) {
 		grants:   make(map[string]*grant),
 		users:    newUsers(),
 		stats:    newStats(),
+		kept:     make(map[string]*collection),
+	}
+	for _, k := range kinds() {
+		t.kept[k.noun] = newCollection()
+	}
+	for _, r := range []**relation{
+		&t.userRoles, &t.permissions, &t.members, &t.memberRoles, &t.organizationConnections, &t.organizationGrants, &t.connectionClients,
+	} {
+		*r = newRelation()
 	}
 	t.start = time.Duration(t.started.UnixNano())
 	t.seen = t.start
@@ -111,22 +135,46 @@ func New(o Options) (*Tenant, error) {
 	}
 	t.changes = slices.Clone(o.Changes)
 	slices.SortStableFunc(t.changes, func(a, b Change) int { return cmp.Compare(a.At, b.At) })
-	for _, c := range o.Clients {
-		t.clients[c.ID] = c
-	}
 	for _, token := range o.Tokens {
 		t.grants[token] = &grant{subject: "static@clients", management: true}
 	}
-	for _, c := range o.Connections {
-		if c.ID == "" {
-			c.ID = "con_" + t.newID(16)
-		}
-		if c.Strategy == "" {
-			c.Strategy = strategyDatabase
-		}
-		t.connections = append(t.connections, &c)
+	if err := t.begin(); err != nil {
+		return nil, err
 	}
 	return t, nil
+}
+
+// begin keeps what the options say is there from the start.
+func (t *Tenant) begin() error {
+	for _, c := range t.o.Clients {
+		t.clients[c.ID] = c
+		doc := map[string]any{"client_id": c.ID, "name": c.ID, "app_type": "non_interactive"}
+		t.completeClient(doc, c.Secret)
+		if _, bad := t.keep(clientKind(), "", doc); bad != nil {
+			return fmt.Errorf("auth0test: two clients have the id %q", c.ID)
+		}
+	}
+	for _, c := range t.o.Connections {
+		doc := map[string]any{"name": c.Name, "strategy": firstOf(c.Strategy, strategyDatabase)}
+		if c.ID != "" {
+			doc["id"] = c.ID
+		}
+		connectionKind().begin(t, nil, doc, nil)
+		if _, bad := t.keep(connectionKind(), "", doc); bad != nil {
+			return fmt.Errorf("auth0test: two connections have the id %q or the name %q", c.ID, c.Name)
+		}
+	}
+	for i, identifier := range append([]string{"https://" + t.o.Domain + "/api/v2/"}, t.o.Audiences...) {
+		doc := map[string]any{"identifier": identifier}
+		resourceServerKind().begin(t, nil, doc, nil)
+		if i == 0 {
+			doc["name"], doc["is_system"] = "Auth0 Management API", true
+		}
+		if _, bad := t.keep(resourceServerKind(), "", doc); bad != nil {
+			return fmt.Errorf("auth0test: two audiences are %q", identifier)
+		}
+	}
+	return nil
 }
 
 // MustNew is New for tests and examples: it panics on options that New refuses.

@@ -21,12 +21,6 @@ type grant struct {
 	expires    time.Duration
 }
 
-func tokenRoutes() []route {
-	return []route{
-		{method: "POST", path: "/oauth/token", serve: (*Tenant).issueToken},
-	}
-}
-
 // Token returns a new Management API token with all scopes, as if fetched by
 // the first client, without drawing from any bucket.
 func (t *Tenant) Token() string {
@@ -90,8 +84,12 @@ func (t *Tenant) issueToken(c *call) answer {
 		return oauthFailure(http.StatusForbidden, "access_denied", "No audience parameter was provided, and no default audience has been configured")
 	}
 	management := t.isManagement(audience, c.host)
-	if !management && !slices.Contains(t.o.Audiences, audience) {
+	if !management && t.resourceServer(audience) == nil {
 		return oauthFailure(http.StatusForbidden, "access_denied", "Service not found: "+audience)
+	}
+	var granted bool
+	if client.Scopes, granted = t.granted(client.ID, audience); !granted {
+		return oauthFailure(http.StatusForbidden, "access_denied", `Client is not authorized to access "`+audience+`"`)
 	}
 	organization := c.field("organization")
 	shown, rejected := t.checkQuotas(c, client, organization)

@@ -2,7 +2,6 @@ package auth0test
 
 import (
 	"bytes"
-	"cmp"
 	"crypto/md5" // the address of a default picture, not a secret
 	"encoding/hex"
 	"encoding/json"
@@ -15,7 +14,6 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -73,15 +71,14 @@ func (us *users) remove(u *user) {
 	}
 }
 
-func userRoutes() []route {
-	read, update := []string{"read:users"}, []string{"update:users"}
-	return []route{
-		{method: "GET", path: "/api/v2/users", scopes: read, serve: (*Tenant).listUsers},
-		{method: "POST", path: "/api/v2/users", scopes: []string{"create:users"}, serve: (*Tenant).createUser},
-		{method: "GET", path: "/api/v2/users-by-email", scopes: read, serve: (*Tenant).usersByEmail},
-		{method: "GET", path: "/api/v2/users/{id}", scopes: read, serve: (*Tenant).getUser},
-		{method: "PATCH", path: "/api/v2/users/{id}", scopes: update, serve: (*Tenant).updateUser},
-		{method: "DELETE", path: "/api/v2/users/{id}", scopes: []string{"delete:users"}, serve: (*Tenant).deleteUser},
+func userHandlers() handlers {
+	return handlers{
+		"GET /users":          (*Tenant).listUsers,
+		"POST /users":         (*Tenant).createUser,
+		"GET /users-by-email": (*Tenant).usersByEmail,
+		"GET /users/{id}":     (*Tenant).getUser,
+		"PATCH /users/{id}":   (*Tenant).updateUser,
+		"DELETE /users/{id}":  (*Tenant).deleteUser,
 	}
 }
 
@@ -143,12 +140,7 @@ type wrong struct{ what, property string }
 // check holds a payload against its properties. Unknown names are wrong unless
 // open; null is wrong unless nullable.
 func check(doc map[string]any, props []property, open, nullable bool) *wrong {
-	names := make([]string, 0, len(doc))
-	for name := range doc {
-		names = append(names, name)
-	}
-	slices.Sort(names) // the same payload gets the same message
-	for _, name := range names {
+	for _, name := range sortedKeys(doc) { // the same payload gets the same message
 		i := slices.IndexFunc(props, func(p property) bool { return p.name == name })
 		if i < 0 {
 			if open {
@@ -204,8 +196,11 @@ func kindOf(v any) string {
 	return "number"
 }
 
-// object decodes the JSON object of a request's body.
-func (c *call) object() (map[string]any, *answer) {
+// sortedKeys returns the names in a document, in order.
+func sortedKeys(doc map[string]any) []string { return slices.Sorted(maps.Keys(doc)) }
+
+// json decodes a request's body.
+func (c *call) json() (any, *answer) {
 	d := json.NewDecoder(bytes.NewReader(c.body))
 	d.UseNumber() // large numbers in metadata keep their digits
 	var v any
@@ -213,6 +208,15 @@ func (c *call) object() (map[string]any, *answer) {
 	if _, more := d.Token(); err != nil || !errors.Is(more, io.EOF) {
 		a := failure(http.StatusBadRequest, "", "Invalid request payload JSON format")
 		return nil, &a
+	}
+	return v, nil
+}
+
+// object decodes the JSON object of a request's body.
+func (c *call) object() (map[string]any, *answer) {
+	v, bad := c.json()
+	if bad != nil {
+		return nil, bad
 	}
 	doc, ok := v.(map[string]any)
 	if !ok {
@@ -258,6 +262,7 @@ func (t *Tenant) createUser(c *call) answer {
 		return failure(http.StatusConflict, "auth0_idp_error", "The user already exists.")
 	}
 	t.users.add(u)
+	c.user = u.id
 	return jsonAnswer(http.StatusCreated, u.doc)
 }
 
@@ -373,25 +378,13 @@ func (t *Tenant) apply(u *user, payload map[string]any, merge bool, now time.Dur
 		if !given {
 			continue
 		}
-		if old, _ := u.doc[p.name].(map[string]any); p.kind == "object" && merge && v != nil {
-			merged := make(map[string]any)
-			maps.Copy(merged, old)
-			for k, n := range v.(map[string]any) {
-				if merged[k] = n; n == nil {
-					delete(merged, k)
-				}
-			}
-			v = merged
-		}
 		if s, ok := v.(string); ok && p.name == "email" {
 			v = strings.ToLower(s)
 			if v != u.doc["email"] && payload["email_verified"] == nil {
 				u.doc["email_verified"] = false
 			}
 		}
-		if u.doc[p.name] = v; v == nil {
-			delete(u.doc, p.name)
-		}
+		patch(u.doc, p.name, v, merge)
 	}
 	u.doc["updated_at"] = timestamp(now)
 	for _, k := range u.names() {
@@ -401,9 +394,18 @@ func (t *Tenant) apply(u *user, payload map[string]any, merge bool, now time.Dur
 
 func (t *Tenant) deleteUser(c *call) answer {
 	if u := t.users.byID[c.params["id"]]; u != nil {
-		t.users.remove(u)
+		t.removeUser(u)
 	}
 	return noContent() // also for a user who was never there
+}
+
+// removeUser deletes a user with all that was the user's.
+func (t *Tenant) removeUser(u *user) {
+	t.users.remove(u)
+	for _, l := range t.members.in[u.id] {
+		t.memberRoles.drop(memberKey(l.id, u.id))
+	}
+	t.disown("user", u.id)
 }
 
 func (t *Tenant) usersByEmail(c *call) answer {
@@ -412,129 +414,21 @@ func (t *Tenant) usersByEmail(c *call) answer {
 		return queryError("Missing required property: email", "email")
 	}
 	found := []map[string]any{}
-	for _, con := range t.connections {
-		if u := t.users.taken[nameKey(con.Name, "email", email)]; u != nil {
+	for _, con := range t.kept["connection"].list[""] {
+		if u := t.users.taken[nameKey(text(con.doc["name"]), "email", email)]; u != nil {
 			found = append(found, c.pick(u.doc))
 		}
 	}
 	return jsonAnswer(http.StatusOK, found)
 }
 
-// searchCeiling is how many users a search can page through.
-const searchCeiling = 1000
-
 func (t *Tenant) listUsers(c *call) answer {
-	page, perPage, _, bad := c.page(50)
-	if bad != nil {
-		return *bad
-	}
-	if (page+1)*perPage > searchCeiling {
-		return failure(http.StatusBadRequest, "invalid_paging", "You can only page through the first 1000 records.")
-	}
-	terms, err := parseSearch(c.query.Get("q"))
-	if err != nil {
-		return failure(http.StatusBadRequest, "invalid_query_string", err.Error())
-	}
-	if con := c.query.Get("connection"); con != "" {
-		terms = append(terms, searchTerm{path: "identities.connection", value: con})
-	}
+	con := c.query.Get("connection")
 	var found []*user
 	for _, u := range t.users.list {
-		if !slices.ContainsFunc(terms, func(s searchTerm) bool { return !s.matches(u.doc) }) {
+		if (con == "" || slices.Contains(lookup(u.doc["identities"], "connection"), con)) && (c.search == nil || c.search.matches(u.doc)) {
 			found = append(found, u)
 		}
 	}
-	if by, order, ok := strings.Cut(c.query.Get("sort"), ":"); ok {
-		slices.SortStableFunc(found, func(a, b *user) int {
-			n := cmp.Compare(strings.Join(lookup(a.doc, by), ""), strings.Join(lookup(b.doc, by), ""))
-			if order == "-1" {
-				return -n
-			}
-			return n
-		})
-	}
-	docs := make([]map[string]any, len(found))
-	for i, u := range found {
-		docs[i] = c.pick(u.doc)
-	}
-	return listing(c, "users", docs)
-}
-
-// searchTerm is one field:value of a search.
-type searchTerm struct {
-	path  string
-	value string // a last * stands for any rest
-}
-
-// parseSearch reads the part of Auth0's search syntax that needs no search
-// engine: terms joined by AND, values bare or quoted, * at the end.
-func parseSearch(q string) ([]searchTerm, error) {
-	var terms []searchTerm
-	for q = strings.TrimSpace(q); q != "" && q != "*"; {
-		path, rest, ok := strings.Cut(q, ":")
-		if !ok || path == "" || strings.ContainsAny(path, ` "()`) {
-			return nil, errors.New("this tenant reads searches of the form field:value, joined by AND")
-		}
-		var value string
-		if strings.HasPrefix(rest, `"`) {
-			quoted, err := strconv.QuotedPrefix(rest)
-			if err != nil {
-				return nil, errors.New("a quotation in the search does not end")
-			}
-			rest = rest[len(quoted):]
-			if value, err = strconv.Unquote(quoted); err != nil {
-				return nil, errors.New("a quotation in the search cannot be read")
-			}
-		} else {
-			value, rest, _ = strings.Cut(rest, " ")
-			rest = " " + rest
-		}
-		if strings.ContainsAny(value, "[]{}()~") && !strings.Contains(value, "@") {
-			return nil, errors.New("this tenant does not search ranges or groups")
-		}
-		terms = append(terms, searchTerm{path, value})
-		if rest = strings.TrimSpace(rest); rest == "" {
-			break
-		}
-		if q, ok = strings.CutPrefix(rest, "AND "); !ok {
-			return nil, errors.New("this tenant joins the terms of a search by AND only")
-		}
-		q = strings.TrimSpace(q)
-	}
-	return terms, nil
-}
-
-func (s searchTerm) matches(doc map[string]any) bool {
-	want := strings.ToLower(s.value)
-	return slices.ContainsFunc(lookup(doc, s.path), func(v string) bool {
-		v = strings.ToLower(v)
-		if prefix, ok := strings.CutSuffix(want, "*"); ok {
-			return strings.HasPrefix(v, prefix)
-		}
-		return v == want
-	})
-}
-
-// lookup returns the values that a dotted path leads to, looking into each
-// element of a list.
-func lookup(v any, path string) []string {
-	if list, ok := v.([]any); ok {
-		var all []string
-		for _, e := range list {
-			all = append(all, lookup(e, path)...)
-		}
-		return all
-	}
-	if path == "" {
-		if v == nil {
-			return nil
-		}
-		return []string{fmt.Sprint(v)}
-	}
-	doc, ok := v.(map[string]any)
-	if !ok {
-		return nil
-	}
-	name, rest, _ := strings.Cut(path, ".")
-	return lookup(doc[name], rest)
+	return paged(c, found, nil, func(u *user) map[string]any { return u.doc })
 }

@@ -243,6 +243,13 @@ func TestListUsers(t *testing.T) {
 		{`q=identities.connection:"Username-Password-Authentication"&per_page=1`, 1, "user000", "user000"},
 		{`q=email:nobody@example.com`, 0, "", ""},
 		{`connection=other`, 0, "", ""},
+		{`q=email:user007* OR email:"user009@example.com"`, 2, "user007", "user009"},
+		{`q=email:(user003@example.com OR user001@example.com)`, 2, "user001", "user003"},
+		{`q=(email:user00* AND NOT given_name:N119) AND app_metadata.tier:t0`, 3, "user003", "user009"},
+		{`q=created_at:["2023-02-03T19:31:58.000Z" TO *]`, 2, "user118", "user119"},
+		{`q=created_at:{"2023-02-03T19:31:58.000Z" TO "2023-02-03T19:32:00.000Z"}`, 1, "user119", "user119"},
+		{`q=_exists_:username`, 0, "", ""},
+		{`q=-email:user0* AND -email:user10*`, 10, "user110", "user119"},
 	} {
 		r := send(t, tenant, "GET", "/api/v2/users?"+strings.ReplaceAll(strings.ReplaceAll(tt.query, " ", "%20"), `"`, "%22"), "")
 		got := emails(r.body)
@@ -263,15 +270,14 @@ func TestListUsers(t *testing.T) {
 		t.Errorf("fields left out: %v %v", picked, err)
 	}
 	for query, code := range map[string]string{
-		"per_page=101":              "invalid_query_string",
-		"page=-1":                   "invalid_query_string",
-		"page=x":                    "invalid_query_string",
-		"page=10&per_page=100":      "invalid_paging",
-		"page=20":                   "invalid_paging",
-		"q=user":                    "invalid_query_string",
-		"q=email:a+OR+email:b":      "invalid_query_string",
-		"q=created_at:%5Ba+TO+b%5D": "invalid_query_string",
-		"q=email:%22a":              "invalid_query_string",
+		"per_page=101":           "invalid_query_string",
+		"page=-1":                "invalid_query_string",
+		"page=x":                 "invalid_query_string",
+		"page=10&per_page=100":   "invalid_paging",
+		"page=20":                "invalid_paging",
+		"q=user":                 "invalid_query_string",
+		"q=created_at:%5Ba+TO+b": "invalid_query_string",
+		"q=email:%22a":           "invalid_query_string",
 	} {
 		fails(t, send(t, tenant, "GET", "/api/v2/users?"+query, ""), 400, code)
 	}
