@@ -59,6 +59,7 @@ type bucket struct {
 	floorRound uint32
 	learned    bool  // size or rate differ from the plan's
 	heard      int64 // ns, last answer
+	unread     int64 // answers in a row that spoke of other buckets
 
 	mode    refill
 	window  int64 // ns; in refillWindow the window's length

@@ -259,14 +259,14 @@ func (l *Limiter) refresh(b *bucket, now int64) {
 	base := int64(0)
 	if b.mode != refillWindow {
 		base = b.unit + b.unit/4 + b.gains(b.tick+l.rtt.p95)
-		if b.mode == refillUnknown && b.plausibleWindow() && !b.crawls() {
+		if b.mode == refillUnknown && b.plausibleWindow() && !b.crawls() && b.unread < unreadMost {
 			// Half the bucket is left to find out with.
 			base = max(base, min(base+b.gains(int64(b.spec.Rate.Per)), b.full/2))
 			top = max(top, min(b.full/2, b.full-2*b.unit))
 		}
 	}
 	b.slow = 0
-	if base > top && b.mode != refillWindow {
+	if (base > top || b.unread >= unreadMost) && b.mode != refillWindow {
 		b.slow = b.inc >> 12 // 244 ppm: more than a disciplined clock is off
 	}
 	b.base = max(0, min(base, top))
@@ -276,6 +276,10 @@ func (l *Limiter) refresh(b *bucket, now int64) {
 	}
 	b.headroom = max(0, min(head, top-b.base))
 }
+
+// unreadMost is after how many answers in a row that speak of other buckets
+// this one is no longer expected to be found out about.
+const unreadMost = 16
 
 // smallBurst is the largest size of a bucket that is too often full or empty
 // to learn its rate from the growth of readings.

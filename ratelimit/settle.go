@@ -173,7 +173,15 @@ func (l *Limiter) settle(t *Ticket, o *Outcome, now int64) Feedback {
 		for i := range n {
 			// Nothing said of a bucket yet: trust it a step further, as TCP's
 			// slow start does.
-			if b := t.c.buckets[i]; b.probe > 0 && (i != described || sharing) {
+			b := c.buckets[i]
+			if i == described && !sharing {
+				b.unread = 0
+				continue
+			}
+			if b.unread++; b.unread == unreadMost {
+				b.floorRound = 0
+			}
+			if b.probe > 0 {
 				if b.probe++; b.probe > min(b.burst, 64) {
 					b.probe = 0
 				}

@@ -541,6 +541,27 @@ func TestIdleProbe(t *testing.T) {
 
 // A cold start tests the water: no headers at all double what is in flight, and
 // the first figures are believed.
+// TestUnreadBucket: a bucket that no answer ever speaks of, because another is
+// always emptier, is spent in full all the same. 700 calls one after the other on
+// 300 at 300 a minute take (700-300)/5 = 80 s, and a little for the floor.
+func TestUnreadBucket(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		wide := tenantBucket("wide", "/*", 300, 300, time.Minute)
+		wide.Role = RoleGlobal
+		l := newLimiter(t, Options{Plan: planWith(wide, tenantBucket("narrow", "/x", 30, 30, time.Second))})
+		start := time.Now()
+		for range 700 {
+			tk := acquire(t, l, to("/x"))
+			time.Sleep(10 * time.Millisecond)
+			tk.Done(shows(30, 29))
+		}
+		if d := time.Since(start); d < 79*time.Second || d > 83*time.Second {
+			t.Errorf("700 calls took %v, want 80 s and the floor's second or two", d)
+		}
+	})
+}
+
 // TestProbePatience: a first request that takes long by itself, such as an
 // upload, holds up the others for two seconds each and not until it ends.
 func TestProbePatience(t *testing.T) {
