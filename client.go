@@ -292,17 +292,21 @@ func (c *Client) now() time.Time { return time.Now() }
 // Bearer or BearerFrom. Errors are *Error, or the token source's own.
 func Call[T any](ctx context.Context, c *Client, method, path string, args []string, query url.Values, body any, opts []RequestOption) (T, error) {
 	var v T
-	s, err := c.send(ctx, method, path, args, query, body, newRequest(opts), false)
-	if err != nil {
-		return v, err
-	}
-	if err := decodeBody(s.body, &v, s.request.paging, s.report); err != nil {
+	if err := c.call(ctx, method, path, args, query, body, opts, &v); err != nil {
 		var zero T
-		e := s.newError()
-		e.Code, e.err = "invalid_answer", fmt.Errorf("the answer is not the JSON that was expected: %w", err)
-		return zero, e
+		return zero, err
 	}
 	return v, nil
+}
+
+// call is Call for the value that into points to. It is a function of its own
+// since the compiler makes one of Call for every type.
+func (c *Client) call(ctx context.Context, method, path string, args []string, query url.Values, body any, opts []RequestOption, into any) error {
+	s, err := c.send(ctx, method, path, args, query, body, newRequest(opts), false)
+	if err != nil {
+		return err
+	}
+	return s.unexpected(decodeBody(s.body, into, s.report))
 }
 
 // Do sends one request, as Call does, and returns the answer for reading as it

@@ -247,6 +247,99 @@ func TestCallKeepsWhatFits(t *testing.T) {
 	}
 }
 
+// half is a type that keeps what fits and says what does not.
+type half struct {
+	A, B int
+	Rest map[string]json.RawMessage
+}
+
+func (h *half) UnmarshalJSON(b []byte) error {
+	type plain half
+	return auth0.Decode(b, (*plain)(h))
+}
+
+// What does not fit is left out at any depth: in nullable objects and lists, and
+// in types with a method of their own.
+func TestDecode(t *testing.T) {
+	t.Parallel()
+	type inner struct {
+		Name string `json:"name"`
+		N    int    `json:"n"`
+	}
+	type outer struct {
+		Object auth0.Null[inner]            `json:"object,omitzero"`
+		List   auth0.Null[[]inner]          `json:"list,omitzero"`
+		Map    auth0.Null[map[string]inner] `json:"map,omitzero"`
+		Text   auth0.Null[string]           `json:"text,omitzero"`
+		Deep   *auth0.Null[*half]           `json:"deep,omitzero"`
+		Halves []half                       `json:"halves,omitzero"`
+		At     time.Time                    `json:"at,omitzero"`
+	}
+	for _, tt := range []struct{ in, want, odd string }{
+		{`{"object":{"name":"a","n":1},"list":null,"text":"t"}`, `{"object":{"name":"a","n":1},"list":null,"text":"t"}`, ""},
+		{`{"object":{"name":1,"n":2}}`, `{"object":{"name":"","n":2}}`, "object.name: number in place of string"},
+		{`{"object":[],"text":"t"}`, `{"text":"t"}`, "object: array in place of auth0_test.inner"},
+		{`{"object":{"name":1},"list":null,"map":null}`, `{"object":{"name":"","n":0},"list":null,"map":null}`, "object.name: number in place of string"},
+		{`{"list":[{"n":1},{"n":"x","name":"b"},3]}`, `{"list":[{"name":"","n":1},{"name":"b","n":0},{"name":"","n":0}]}`,
+			"list[1].n: string in place of int, list[2]: number in place of auth0_test.inner"},
+		{`{"map":{"a":{"n":"x","name":"b"},"c":4}}`, `{"map":{"a":{"name":"b","n":0}}}`, "map.a.n: string in place of int, map.c: number in place of auth0_test.inner"},
+		{`{"text":{},"at":"x"}`, `{}`, "text: object in place of string, at: string in place of time.Time"},
+		{`{"deep":{"A":"x","B":2}}`, `{"deep":{"A":0,"B":2,"Rest":null}}`, "deep.A: string in place of int"},
+		{`{"halves":[{"A":1},{"A":"x","B":2},"no",{"B":3}]}`, `{"halves":[{"A":1,"B":0,"Rest":null},{"A":0,"B":2,"Rest":null},{"A":0,"B":0,"Rest":null},{"A":0,"B":3,"Rest":null}]}`,
+			"halves[1].A: string in place of int, halves[2]: string in place of auth0_test.half"},
+		{`7`, `{}`, ": number in place of auth0_test.outer"},
+	} {
+		var v outer
+		err := auth0.Decode([]byte(tt.in), &v)
+		var odd []string
+		if partial := new(auth0.PartialError); errors.As(err, &partial) {
+			for _, m := range partial.Mismatches {
+				odd = append(odd, m.String())
+			}
+		} else if err != nil {
+			t.Errorf("%s: %v", tt.in, err)
+		}
+		if got := strings.Join(odd, ", "); got != tt.odd {
+			t.Errorf("%s: reported %s, want %s", tt.in, got, tt.odd)
+		}
+		out, err := json.Marshal(v)
+		if err != nil || string(out) != tt.want {
+			t.Errorf("%s: decoded %s, %v, want %s", tt.in, out, err, tt.want)
+		}
+	}
+	var n int
+	for _, bad := range []struct {
+		in   string
+		into any
+	}{{`{`, &n}, {``, &n}, {`1`, n}, {`1`, nil}, {`1`, (*int)(nil)}} {
+		if err := auth0.Decode([]byte(bad.in), bad.into); err == nil || errors.As(err, new(*auth0.PartialError)) {
+			t.Errorf("%q into %T: error %v", bad.in, bad.into, err)
+		}
+	}
+	for want, e := range map[string]auth0.PartialError{
+		"auth0: a field has an unexpected type":                       {},
+		"auth0: unexpected type: a: null in place of int":             {Mismatches: []auth0.Mismatch{{Path: "a", Got: "null", Want: "int"}}},
+		"auth0: unexpected type: a: bool in place of int, and 2 more": {Mismatches: []auth0.Mismatch{{Path: "a", Got: "bool", Want: "int"}, {}, {}}},
+	} {
+		if e.Error() != want {
+			t.Errorf("error %q, want %q", e.Error(), want)
+		}
+	}
+}
+
+// An answer that is no object at all still gives callers a pointer that they
+// can follow.
+func TestCallNeverReturnsNilWithoutAnError(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{``, ` `, `null`, `[]`, `7`, `"text"`} {
+		c := newClient(t, func(*http.Request) (*http.Response, error) { return replyJSON(200, body), nil })
+		v, err := auth0.Call[*numbered](t.Context(), c, "GET", "/x", nil, nil, nil, nil)
+		if err != nil || v == nil || v.N != 0 {
+			t.Errorf("%q: %+v, %v", body, v, err)
+		}
+	}
+}
+
 func TestCallRetryAfter(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {

@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 )
 
 // Mismatch is a field of an answer whose value has another type than the API
@@ -29,13 +30,54 @@ func (m Mismatch) String() string { return m.Path + ": " + m.Got + " in place of
 // NoContent is the result of calls whose answer is not read.
 type NoContent struct{}
 
-// pageDecoder is implemented by *pageEnvelope, whose answer has several shapes.
-type pageDecoder interface {
-	decodePage(body []byte, paging *Paging, report func(Mismatch)) error
+// PartialError says that a value was decoded but for some fields, which are left
+// at their zero values.
+//
+// An UnmarshalJSON method that returns one tells Decode and Call that it has
+// kept the rest: they keep the value too, and report the mismatches with their
+// paths put after that of the value. encoding/json stops at the error and hands
+// it to its caller.
+type PartialError struct {
+	// Mismatches are the fields left out, in the order in which they came; their
+	// paths start at the value that was decoded.
+	Mismatches []Mismatch
+}
+
+// Error names the first field and counts the others. It holds none of their
+// values.
+func (e *PartialError) Error() string {
+	switch n := len(e.Mismatches); n {
+	case 0:
+		return "auth0: a field has an unexpected type"
+	case 1:
+		return "auth0: unexpected type: " + e.Mismatches[0].String()
+	default:
+		return "auth0: unexpected type: " + e.Mismatches[0].String() + ", and " + strconv.Itoa(n-1) + " more"
+	}
+}
+
+// Decode decodes data into the value that into points to, as json.Unmarshal
+// does, but leaves out what does not fit and keeps the rest. It is how Call
+// reads answers, for JSON that comes another way: a log stream, a webhook, an
+// export. The error is a *PartialError when something was left out, and that of
+// json.Unmarshal when data is not JSON or into is not a pointer.
+func Decode(data []byte, into any) error {
+	err := atOnce(data, into)
+	if err == nil {
+		return nil
+	}
+	var e PartialError
+	if err := salvage(err, data, into, "", func(m Mismatch) { e.Mismatches = append(e.Mismatches, m) }); err != nil {
+		return err
+	}
+	if len(e.Mismatches) > 0 {
+		return &e
+	}
+	return nil
 }
 
 // decodeBody decodes the body of an answer into the value that into points to.
-func decodeBody(body []byte, into any, paging *Paging, report func(Mismatch)) error {
+func decodeBody(body []byte, into any, report func(Mismatch)) error {
 	switch v := into.(type) {
 	case *NoContent:
 		return nil
@@ -45,76 +87,161 @@ func decodeBody(body []byte, into any, paging *Paging, report func(Mismatch)) er
 	case *json.RawMessage:
 		*v = body
 		return nil
-	case pageDecoder:
-		if paging == nil {
-			paging = &Paging{}
-		}
-		return v.decodePage(body, paging, report)
 	}
-	if len(bytes.TrimSpace(body)) == 0 {
-		// 204 and 202 answers have no body. A pointer is made to point to a zero
-		// value, so that callers need no second check beside the error's.
-		if v := reflect.ValueOf(into).Elem(); v.Kind() == reflect.Pointer {
-			v.Set(reflect.New(v.Type().Elem()))
+	// 204 and 202 answers have no body.
+	if len(bytes.TrimSpace(body)) > 0 {
+		if err := decodeJSON(body, into, "", report); err != nil {
+			return err
 		}
-		return nil
 	}
-	return decodeJSON(body, into, "", report)
+	// A pointer always points to a value, if a zero one, so that callers need no
+	// second check beside the error's.
+	if v := reflect.ValueOf(into).Elem(); v.Kind() == reflect.Pointer && v.IsNil() {
+		v.Set(reflect.New(v.Type().Elem()))
+	}
+	return nil
 }
 
 // decodeJSON decodes data and leaves out what does not fit, reporting each such
 // field. Only data that is not JSON is an error.
 func decodeJSON(data []byte, into any, path string, report func(Mismatch)) error {
-	err := json.Unmarshal(data, into)
-	if err == nil {
-		return nil
+	if err := atOnce(data, into); err != nil {
+		return salvage(err, data, into, path, report)
 	}
+	return nil
+}
+
+var errNotAtOnce = errors.New("to be decoded piece by piece")
+
+// atOnce is json.Unmarshal, except for values that may hold others of their type
+// by way of types with methods of their own. Each level of these would have the
+// levels within it decoded twice, all at once and piece by piece, so that one odd
+// value at depth n cost 2^n; they are decoded piece by piece from the start.
+func atOnce(data []byte, into any) error {
+	switch into.(type) {
+	case json.Unmarshaler, encoding.TextUnmarshaler:
+	default:
+		v := reflect.ValueOf(into)
+		if v.Kind() == reflect.Pointer && !v.IsNil() && loops(v.Type().Elem()) && json.Valid(data) && kindOf(bytes.TrimSpace(data)) != "null" {
+			return errNotAtOnce
+		}
+	}
+	return json.Unmarshal(data, into)
+}
+
+var looping sync.Map // reflect.Type to bool
+
+// loops reports whether values of t may hold others of t by way of a type with a
+// method of its own.
+func loops(t reflect.Type) bool {
+	if known, ok := looping.Load(t); ok {
+		return known.(bool)
+	}
+	type place struct {
+		t   reflect.Type
+		own bool // there was such a type on the way
+	}
+	seen, found := map[place]bool{}, false
+	var visit func(reflect.Type, bool)
+	enter := func(at reflect.Type, own bool) {
+		found = found || own && at == t
+		if p := (place{at, own}); !seen[p] {
+			seen[p] = true
+			visit(at, own)
+		}
+	}
+	visit = func(at reflect.Type, own bool) {
+		own = own || reflect.PointerTo(at).Implements(reflect.TypeFor[json.Unmarshaler]())
+		switch at.Kind() {
+		case reflect.Pointer, reflect.Slice, reflect.Array, reflect.Map:
+			enter(at.Elem(), own)
+		case reflect.Struct:
+			for f := range at.Fields() {
+				enter(f.Type, own)
+			}
+		}
+	}
+	visit(t, false)
+	looping.Store(t, found)
+	return found
+}
+
+// salvage decodes anew what json.Unmarshal gave up with err.
+func salvage(err error, data []byte, into any, path string, report func(Mismatch)) error {
 	var syntax *json.SyntaxError
-	if errors.As(err, &syntax) && !json.Valid(data) {
+	var invalid *json.InvalidUnmarshalError
+	if errors.As(err, &invalid) || errors.As(err, &syntax) && !json.Valid(data) {
 		return err
 	}
 	// encoding/json goes on after a value of the wrong type but reports only the
 	// first, and stops at the first error of an UnmarshalJSON (a date that is no
 	// date). The slow way is walked for these rare answers alone.
-	v := reflect.ValueOf(into).Elem()
-	v.SetZero()
-	lenient(data, v, path, report)
+	piecewise(err, data, reflect.ValueOf(into).Elem(), path, report)
 	return nil
 }
 
-// lenient decodes valid JSON into v piece by piece, so that what fits is kept.
+// lenient decodes valid JSON into v so that what fits is kept.
 func lenient(data []byte, v reflect.Value, path string, report func(Mismatch)) {
-	if json.Unmarshal(data, v.Addr().Interface()) == nil {
+	if err := atOnce(data, v.Addr().Interface()); err != nil {
+		piecewise(err, data, v, path, report)
+	}
+}
+
+// piecewise decodes the parts of v one by one, since all at once it failed with
+// err.
+func piecewise(err error, data []byte, v reflect.Value, path string, report func(Mismatch)) {
+	at := v.Addr().Interface()
+	data = bytes.TrimSpace(data)
+	t := v.Type()
+	var holder reflect.Value // of a value inside v that may be decoded in part
+	switch n, ok := at.(interface{ slot() any }); {
+	case ok:
+		v.SetZero()
+		holder = reflect.ValueOf(n.slot())
+	case t.Kind() == reflect.Pointer:
+		holder = reflect.New(t.Elem())
+		v.Set(holder)
+	}
+	if holder.IsValid() {
+		if !fits(data, holder.Elem(), path, report) {
+			v.SetZero()
+		}
+		return
+	}
+	switch at.(type) {
+	case json.Unmarshaler, encoding.TextUnmarshaler:
+		if partial, ok := errors.AsType[*PartialError](err); ok {
+			for _, m := range partial.Mismatches {
+				if m.Path == "" && t.Kind() == reflect.Struct {
+					m.Want = t.String() // the method has a name of its own for the type without methods
+				}
+				m.Path = join(path, m.Path)
+				report(m)
+			}
+			return
+		}
+		v.SetZero()
+		report(Mismatch{Path: path, Got: kindOf(data), Want: t.String()})
 		return
 	}
 	v.SetZero()
-	data = bytes.TrimSpace(data)
-	t := v.Type()
-	if t.Kind() == reflect.Pointer {
-		p := reflect.New(t.Elem())
-		bad := false
-		lenient(data, p.Elem(), path, func(m Mismatch) { bad = bad || m.Path == path; report(m) })
-		if !bad {
-			v.Set(p)
-		}
-		return
+	switch kind := kindOf(data); {
+	case t.Kind() == reflect.Struct && kind == "object":
+		lenientStruct(data, v, path, report)
+	case t.Kind() == reflect.Map && t.Key().Kind() == reflect.String && kind == "object":
+		lenientMap(data, v, path, report)
+	case (t.Kind() == reflect.Slice || t.Kind() == reflect.Array) && kind == "array":
+		lenientList(data, v, path, report)
+	default:
+		report(Mismatch{Path: path, Got: kind, Want: t.String()})
 	}
-	own := reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) ||
-		reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
-	if !own && len(data) > 0 {
-		switch {
-		case t.Kind() == reflect.Struct && data[0] == '{':
-			lenientStruct(data, v, path, report)
-			return
-		case t.Kind() == reflect.Map && t.Key().Kind() == reflect.String && data[0] == '{':
-			lenientMap(data, v, path, report)
-			return
-		case (t.Kind() == reflect.Slice || t.Kind() == reflect.Array) && data[0] == '[':
-			lenientList(data, v, path, report)
-			return
-		}
-	}
-	report(Mismatch{Path: path, Got: kindOf(data), Want: t.String()})
+}
+
+// fits is lenient, and reports whether v holds the value, if only in part.
+func fits(data []byte, v reflect.Value, path string, report func(Mismatch)) bool {
+	ok := true
+	lenient(data, v, path, func(m Mismatch) { ok = ok && m.Path != path; report(m) })
+	return ok
 }
 
 func lenientStruct(data []byte, v reflect.Value, path string, report func(Mismatch)) {
@@ -137,11 +264,8 @@ func lenientMap(data []byte, v reflect.Value, path string, report func(Mismatch)
 	t := v.Type()
 	v.Set(reflect.MakeMapWithSize(t, len(fields)))
 	for _, f := range fields {
-		name := join(path, f.name)
-		bad := false
 		e := reflect.New(t.Elem()).Elem()
-		lenient(f.value, e, name, func(m Mismatch) { bad = bad || m.Path == name; report(m) })
-		if !bad {
+		if fits(f.value, e, join(path, f.name), report) {
 			v.SetMapIndex(reflect.ValueOf(f.name).Convert(t.Key()), e)
 		}
 	}
@@ -210,11 +334,12 @@ func fieldByJSONName(v reflect.Value, name string) (reflect.Value, bool) {
 	return reflect.Value{}, false
 }
 
-func join(path, name string) string {
-	if path == "" {
-		return name
+// join puts a path after the one that leads to where it starts.
+func join(path, rest string) string {
+	if path == "" || rest == "" || rest[0] == '[' {
+		return path + rest
 	}
-	return path + "." + name
+	return path + "." + rest
 }
 
 func kindOf(data []byte) string {

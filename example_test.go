@@ -237,3 +237,19 @@ func ExampleClient_Do() {
 	fmt.Println(n, err)
 	// Output: 74 <nil>
 }
+
+func ExampleDecode() {
+	var users []struct {
+		ID     string `json:"user_id"`
+		Logins int    `json:"logins_count"`
+	}
+	err := auth0.Decode([]byte(`[{"user_id":"auth0|1","logins_count":3},{"user_id":"auth0|2","logins_count":"many"}]`), &users)
+	if partial, ok := errors.AsType[*auth0.PartialError](err); ok {
+		fmt.Println(partial.Mismatches[0])
+		err = nil // what fits is there
+	}
+	fmt.Println(users, err)
+	// Output:
+	// [1].logins_count: string in place of int
+	// [{auth0|1 3} {auth0|2 0}] <nil>
+}

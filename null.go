@@ -64,16 +64,25 @@ func (n Null[T]) MarshalJSON() ([]byte, error) {
 // UnmarshalJSON decodes null or a value. A field that is missing from the
 // document is left absent, since encoding/json does not call it then.
 func (n *Null[T]) UnmarshalJSON(data []byte) error {
-	if bytes.Equal(bytes.TrimSpace(data), []byte("null")) {
-		*n = NullValue[T]()
-		return nil
-	}
 	var v T
-	if err := json.Unmarshal(data, &v); err != nil {
-		return err
+	state, err := unmarshalNull(data, &v)
+	if err == nil {
+		*n = Null[T]{value: v, state: state}
 	}
-	*n = NullOf(v)
-	return nil
+	return err
+}
+
+func unmarshalNull(data []byte, v any) (nullState, error) {
+	if bytes.Equal(bytes.TrimSpace(data), []byte("null")) {
+		return nullNull, nil
+	}
+	return nullValue, json.Unmarshal(data, v)
+}
+
+// slot makes n a value and returns a pointer to it, for lenient to fill in part.
+func (n *Null[T]) slot() any {
+	n.state = nullValue
+	return &n.value
 }
 
 // Ptr returns a pointer to a copy of v, for optional fields of requests. Since

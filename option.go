@@ -278,7 +278,6 @@ type request struct {
 	bearerSource TokenSource
 	customDomain string
 	cursor       string
-	paging       *Paging
 	err          error
 }
 
@@ -466,11 +465,6 @@ func CustomDomain(domain string) RequestOption {
 // parameters have to be those of the call that the page came from.
 func ResumeAt(cursor string) RequestOption {
 	return func(r *request) { r.cursor = cursor }
-}
-
-// paged hands the shape of a list to the decoder of its answer.
-func paged(p Paging) RequestOption {
-	return func(r *request) { r.paging = &p }
 }
 
 // Admission is how the throttle treats a request. Put into a context it reaches

@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"iter"
 	"maps"
+	"net/http"
 	"net/url"
+	"reflect"
 	"slices"
 	"strconv"
 )
@@ -35,43 +37,54 @@ type Page[T any] struct {
 	// call with the same parameters.
 	Cursor string
 
-	next func(context.Context) (*Page[T], error)
+	next *pageAt
 }
 
 // HasNext reports whether another page follows.
 func (p *Page[T]) HasNext() bool { return p.next != nil }
 
 // Next returns the page after p, or ErrLastPage.
-func (p *Page[T]) Next(ctx context.Context) (*Page[T], error) {
-	if p.next == nil {
-		return nil, ErrLastPage
-	}
-	return p.next(ctx)
-}
+func (p *Page[T]) Next(ctx context.Context) (*Page[T], error) { return fetch[T](ctx, p.next) }
 
 // All iterates over the items of p and of every page after it, asking for a
 // page when the loop reaches it. An error ends the loop and comes with the zero
 // T.
 func (p *Page[T]) All(ctx context.Context) iter.Seq2[T, error] {
-	return func(yield func(T, error) bool) {
-		for page := p; ; {
-			for _, item := range page.Items {
-				if !yield(item, nil) {
-					return
-				}
-			}
-			if !page.HasNext() {
-				return
-			}
-			next, err := page.Next(ctx)
-			if err != nil {
-				var zero T
-				yield(zero, err)
-				return
-			}
-			page = next
-		}
+	return func(yield func(T, error) bool) { each(ctx, p, nil, yield) }
+}
+
+// The functions with a type parameter are as small as can be: the compiler makes
+// one of each for every kind of entry, and the management package lists a
+// hundred. What they have in common is in pageAt, which knows the entries as a
+// pointer to a slice.
+
+// fetch asks for a page.
+func fetch[T any](ctx context.Context, at *pageAt) (*Page[T], error) {
+	p := new(Page[T])
+	h, err := at.get(ctx, &p.Items)
+	if err != nil {
+		return nil, err
 	}
+	p.Start, p.Limit, p.Total, p.Cursor, p.next = h.start, h.limit, h.total, h.cursor, h.next
+	return p, nil
+}
+
+// each hands out the items of p and of every page after it. err is what asking
+// for p ended with.
+func each[T any](ctx context.Context, p *Page[T], err error, yield func(T, error) bool) {
+	for err == nil {
+		for i := range p.Items {
+			if !yield(p.Items[i], nil) {
+				return
+			}
+		}
+		if p.next == nil {
+			return
+		}
+		p, err = fetch[T](ctx, p.next)
+	}
+	var zero T
+	yield(zero, err)
 }
 
 // Paging describes how an operation pages. Generated code fills it from the API
@@ -102,48 +115,17 @@ type Paging struct {
 // List asks for one page. It is the body of generated list methods: path, args
 // and opts are those of Call, params those of QueryOf and never changed.
 func List[T any](ctx context.Context, c *Client, path string, args []string, params any, paging Paging, opts []RequestOption) (*Page[T], error) {
-	query, err := QueryOf(params)
-	if err != nil {
-		return nil, err
-	}
-	l := &lister[T]{c: c, path: path, args: args, paging: paging, opts: opts}
-	l.checkpoint = paging.usesCheckpoint(query)
-	if cursor := newRequest(opts).cursor; cursor != "" {
-		at, err := url.ParseQuery(cursor)
-		if err != nil {
-			return nil, errors.New("auth0: the cursor passed to ResumeAt is not one of this module's")
-		}
-		for k := range at {
-			query.Set(k, at.Get(k))
-		}
-		l.checkpoint = at.Has("from")
-	}
-	if paging.Totals && !l.checkpoint && !query.Has("include_totals") {
-		query.Set("include_totals", "true")
-	}
-	return l.page(ctx, query)
+	return fetch[T](ctx, firstPage(c, path, args, params, paging, opts, false))
 }
 
 // All iterates over every entry of a list, one page at a time. It asks for
 // nothing before the loop starts, and each loop starts afresh. An error ends
 // the loop.
 func All[T any](ctx context.Context, c *Client, path string, args []string, params any, paging Paging, opts []RequestOption) iter.Seq2[T, error] {
+	first := firstPage(c, path, args, params, paging, opts, true)
 	return func(yield func(T, error) bool) {
-		var zero T
-		query, err := QueryOf(params)
-		if err != nil {
-			yield(zero, err)
-			return
-		}
-		if size := paging.sizeParam(query); size != "" && paging.Max > 0 && !query.Has(size) {
-			query.Set(size, strconv.Itoa(paging.Max))
-		}
-		first, err := List[T](ctx, c, path, args, query, paging, opts)
-		if err != nil {
-			yield(zero, err)
-			return
-		}
-		first.All(ctx)(yield)
+		p, err := fetch[T](ctx, first)
+		each(ctx, p, err, yield)
 	}
 }
 
@@ -169,37 +151,103 @@ func (p Paging) sizeParam(q url.Values) string {
 	return ""
 }
 
-type lister[T any] struct {
-	c          *Client
-	path       string
-	args       []string
-	paging     Paging
-	opts       []RequestOption
+// listing is a list and how it is asked for.
+type listing struct {
+	c      *Client
+	path   string
+	args   []string
+	params any
+	paging Paging
+	opts   []RequestOption
+	whole  bool // all pages are wanted: ask for large ones
+}
+
+// pageAt is a page of a list that can be asked for. It does not change.
+type pageAt struct {
+	*listing
+	query      url.Values // nil for the first page, whose query is made of the parameters
 	checkpoint bool
 }
 
-// page asks for the page that query describes. The query is kept by the page
-// and not changed again.
-func (l *lister[T]) page(ctx context.Context, query url.Values) (*Page[T], error) {
-	envelope, err := Call[pageEnvelope[T]](ctx, l.c, "GET", l.path, l.args, query, nil,
-		append(slices.Clip(l.opts), paged(l.paging)))
+// firstPage returns the first page of a list. Inlined, it would be in every List
+// and All.
+//
+//go:noinline
+func firstPage(c *Client, path string, args []string, params any, paging Paging, opts []RequestOption, whole bool) *pageAt {
+	return &pageAt{listing: &listing{c: c, path: path, args: args, params: params, paging: paging, opts: opts, whole: whole}}
+}
+
+// first returns the first page with its query.
+func (l *listing) first(cursor string) (*pageAt, error) {
+	query, err := QueryOf(l.params)
 	if err != nil {
 		return nil, err
 	}
-	p := &Page[T]{Items: envelope.items, Start: envelope.start, Limit: envelope.limit, Total: envelope.total}
-	set, err := l.after(query, &envelope)
+	if l.whole && l.paging.Max > 0 {
+		if size := l.paging.sizeParam(query); size != "" && !query.Has(size) {
+			query.Set(size, strconv.Itoa(l.paging.Max))
+		}
+	}
+	first := &pageAt{listing: l, query: query, checkpoint: l.paging.usesCheckpoint(query)}
+	if first.checkpoint && l.paging.Offset && !query.Has("take") {
+		// Without it the operation answers with a page by offset, and no cursor.
+		query.Set("take", strconv.Itoa(smallestPage))
+	}
+	if cursor != "" {
+		at, err := url.ParseQuery(cursor)
+		if err != nil {
+			return nil, errors.New("auth0: the cursor passed to ResumeAt is not one of this module's")
+		}
+		for k := range at {
+			query.Set(k, at.Get(k))
+		}
+		first.checkpoint = at.Has("from")
+	}
+	if l.paging.Totals && !first.checkpoint && !query.Has("include_totals") {
+		query.Set("include_totals", "true")
+	}
+	return first, nil
+}
+
+// pageHead is what Page holds beside its items.
+type pageHead struct {
+	start, limit, total int
+	cursor              string
+	next                *pageAt
+}
+
+// get asks for the page and decodes its entries into the slice that items
+// points to.
+func (at *pageAt) get(ctx context.Context, items any) (pageHead, error) {
+	if at == nil {
+		return pageHead{}, ErrLastPage
+	}
+	r := newRequest(at.opts)
+	if at.query == nil {
+		var err error
+		if at, err = at.first(r.cursor); err != nil {
+			return pageHead{}, err
+		}
+	}
+	s, err := at.c.send(ctx, http.MethodGet, at.path, at.args, at.query, nil, r, false)
 	if err != nil {
-		return nil, err
+		return pageHead{}, err
 	}
-	if set == nil {
-		return p, nil
+	e := pageEnvelope{items: items}
+	if err := s.unexpected(e.decode(s.body, &at.paging, s.report)); err != nil {
+		return pageHead{}, err
 	}
-	p.Cursor = set.Encode()
-	next := url.Values{}
-	maps.Copy(next, query)
+	h := pageHead{start: e.start, limit: e.limit, total: e.total}
+	set, err := at.after(&e)
+	if err != nil || set == nil {
+		return h, err
+	}
+	h.cursor = set.Encode()
+	next := make(url.Values, len(at.query)+len(set))
+	maps.Copy(next, at.query)
 	maps.Copy(next, set)
-	p.next = func(ctx context.Context) (*Page[T], error) { return l.page(ctx, next) }
-	return p, nil
+	h.next = &pageAt{listing: at.listing, query: next, checkpoint: at.checkpoint}
+	return h, nil
 }
 
 // smallestPage is the page size that every operation accepts. A server may cut
@@ -208,11 +256,12 @@ const smallestPage = 50
 
 // after returns the parameters that the next page differs in, nil on the last
 // page.
-func (l *lister[T]) after(query url.Values, e *pageEnvelope[T]) (url.Values, error) {
-	if l.checkpoint {
+func (at *pageAt) after(e *pageEnvelope) (url.Values, error) {
+	query, n := at.query, e.count()
+	if at.checkpoint {
 		from := e.next
-		if from == "" && e.bare && l.paging.CursorField != "" && len(e.items) > 0 {
-			if take, err := strconv.Atoi(query.Get("take")); err != nil || len(e.items) >= min(take, smallestPage) {
+		if from == "" && e.bare && at.paging.CursorField != "" && n > 0 {
+			if take, err := strconv.Atoi(query.Get("take")); err != nil || n >= min(take, smallestPage) {
 				from = e.lastCursor
 			}
 		}
@@ -220,39 +269,38 @@ func (l *lister[T]) after(query url.Values, e *pageEnvelope[T]) (url.Values, err
 			return nil, nil
 		}
 		if from == query.Get("from") {
-			return nil, fmt.Errorf("auth0: GET %s: the server named the page it just sent as the next one", l.path)
+			return nil, fmt.Errorf("auth0: GET %s: the server named the page it just sent as the next one", at.path)
 		}
 		return url.Values{"from": {from}}, nil
 	}
-	if !l.paging.Offset || len(e.items) == 0 {
+	if !at.paging.Offset || n == 0 {
 		return nil, nil
 	}
 	page, perPage := 0, e.limit
 	if s := query.Get("page"); s != "" {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			return nil, fmt.Errorf("auth0: GET %s: page %q is not a number", l.path, s)
+		var err error
+		if page, err = strconv.Atoi(s); err != nil {
+			return nil, fmt.Errorf("auth0: GET %s: page %q is not a number", at.path, s)
 		}
-		page = n
 	}
 	if perPage <= 0 {
-		if n, err := strconv.Atoi(query.Get("per_page")); err == nil {
-			perPage = min(n, smallestPage)
+		if asked, err := strconv.Atoi(query.Get("per_page")); err == nil {
+			perPage = min(asked, smallestPage)
 		}
 	}
 	switch {
 	case e.total >= 0:
 		start := e.start
 		if start < 0 {
-			start = page * max(perPage, len(e.items))
+			start = page * max(perPage, n)
 		}
-		if start+len(e.items) >= e.total {
+		if start+n >= e.total {
 			return nil, nil
 		}
-	case perPage <= 0 || len(e.items) < perPage:
+	case perPage <= 0 || n < perPage:
 		// Without a size asked for, the server's own size is not known: a page
 		// below the smallest known default is the last one.
-		if perPage > 0 || len(e.items) < smallestPage {
+		if perPage > 0 || n < smallestPage {
 			return nil, nil
 		}
 	}
@@ -265,17 +313,20 @@ func (l *lister[T]) after(query url.Values, e *pageEnvelope[T]) (url.Values, err
 
 // pageEnvelope is the answer of a list, in any of its shapes: a bare array, or
 // an object with the entries under one key.
-type pageEnvelope[T any] struct {
-	items               []T
+type pageEnvelope struct {
+	items               any // a pointer to the slice of entries
 	start, limit, total int
 	next                string
 	bare                bool
 	lastCursor          string
 }
 
-// decodePage fills e from body. It walks the outer object by hand, so that the
+// count returns the number of entries.
+func (e *pageEnvelope) count() int { return reflect.ValueOf(e.items).Elem().Len() }
+
+// decode fills e from body. It walks the outer object by hand, so that the
 // entries are decoded straight into their type without a copy of their text.
-func (e *pageEnvelope[T]) decodePage(body []byte, paging *Paging, report func(Mismatch)) error {
+func (e *pageEnvelope) decode(body []byte, paging *Paging, report func(Mismatch)) error {
 	e.start, e.limit, e.total = -1, -1, -1
 	trimmed := bytes.TrimLeft(body, " \t\r\n")
 	if len(trimmed) == 0 {
@@ -283,10 +334,10 @@ func (e *pageEnvelope[T]) decodePage(body []byte, paging *Paging, report func(Mi
 	}
 	if trimmed[0] == '[' {
 		e.bare = true
-		if err := decodeJSON(body, &e.items, "", report); err != nil {
+		if err := decodeJSON(body, e.items, "", report); err != nil {
 			return err
 		}
-		if paging.CursorField != "" && len(e.items) > 0 {
+		if paging.CursorField != "" && e.count() > 0 {
 			e.lastCursor = lastCursorOf(body, paging.CursorField)
 		}
 		return nil
@@ -294,17 +345,17 @@ func (e *pageEnvelope[T]) decodePage(body []byte, paging *Paging, report func(Mi
 	return e.decodeObject(body, paging.Items, report)
 }
 
-func (e *pageEnvelope[T]) decodeObject(body []byte, key string, report func(Mismatch)) error {
+func (e *pageEnvelope) decodeObject(body []byte, key string, report func(Mismatch)) error {
 	fields, err := splitObject(body)
 	if err != nil {
 		return err
 	}
-	page, perPage := -1, -1
+	page, perPage := -1.0, -1.0 // documented as numbers of any kind
 	for _, f := range fields {
 		var into any
 		switch f.name {
 		case key:
-			into = &e.items
+			into = e.items
 		case "start":
 			into = &e.start
 		case "limit":
@@ -325,10 +376,10 @@ func (e *pageEnvelope[T]) decodeObject(body []byte, key string, report func(Mism
 		}
 	}
 	if e.limit < 0 {
-		e.limit = perPage
+		e.limit = int(perPage)
 	}
 	if e.start < 0 && page >= 0 && e.limit > 0 {
-		e.start = page * e.limit
+		e.start = int(page) * e.limit
 	}
 	return nil
 }

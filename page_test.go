@@ -129,6 +129,25 @@ func TestAllShapesOfLists(t *testing.T) {
 	}
 }
 
+// Lists that page both ways need take to show a cursor: List asks for it too.
+func TestListBothWays(t *testing.T) {
+	t.Parallel()
+	server := &lister{n: 60, size: 50}
+	c := newClient(t, server.stub)
+	paging := auth0.Paging{Items: "users", Offset: true, Totals: true, Checkpoint: true}
+	page, err := auth0.List[numbered](t.Context(), c, "/api/v2/users", nil, nil, paging, nil)
+	if err != nil || len(page.Items) != 50 || !page.HasNext() {
+		t.Fatalf("%d items, next %v, %v", len(page.Items), page != nil && page.HasNext(), err)
+	}
+	page, err = page.Next(t.Context())
+	if err != nil || len(page.Items) != 10 || page.HasNext() {
+		t.Fatalf("%d items, %v", len(page.Items), err)
+	}
+	if want := "take=50 from=50&take=50"; strings.Join(server.asked, " ") != want {
+		t.Errorf("asked %v, want %s", server.asked, want)
+	}
+}
+
 // A list goes on in another process from a page's cursor.
 func TestResumeAt(t *testing.T) {
 	t.Parallel()

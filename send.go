@@ -3,6 +3,7 @@ package auth0
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -341,6 +342,17 @@ func (s *sending) newError() *Error {
 	e.RequestID = requestIDOf(s.resp.Header)
 	e.Limit, e.Remaining, e.Reset, e.RetryAfter = info.Limit, info.Remaining, info.Reset, info.RetryAfter
 	e.rejected = info.Rejected
+	return e
+}
+
+// unexpected returns the error of an answer that could not be decoded, nil for
+// one that could.
+func (s *sending) unexpected(err error) error {
+	if err == nil {
+		return nil
+	}
+	e := s.newError()
+	e.Code, e.err = "invalid_answer", fmt.Errorf("the answer is not the JSON that was expected: %w", err)
 	return e
 }
 

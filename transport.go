@@ -575,8 +575,11 @@ func bodyFormat(h http.Header) (form, readable bool) {
 	return form, form || mediaType == "application/json" || strings.HasSuffix(mediaType, "+json")
 }
 
-// mayRouteByBody reports whether the limits of a path may depend on its body.
-// Those of the Management API never do.
+// mayRouteByBody reports whether the limits of a path may depend on its body
+// under any published plan; those of the Management API never do. A plan of
+// one's own may ask for fields anywhere: BodyField reads the body then, when the
+// limiter routes the request and before it takes its lock. Here it is read
+// earlier, since a limiter that recognises its plan routes what waits anew.
 func mayRouteByBody(path string, h http.Header) bool {
 	if strings.HasPrefix(path, "/api/v2/") {
 		return false
@@ -607,10 +610,22 @@ func bearerClaims(authorization string) map[string]any {
 	if !ok || !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "DPoP") {
 		return nil
 	}
-	_, rest, ok := strings.Cut(strings.TrimSpace(token), ".")
-	payload, _, ok2 := strings.Cut(rest, ".")
-	if !ok || !ok2 {
-		return nil // an opaque token
+	token = strings.TrimSpace(token)
+	if token == "" {
+		return nil
+	}
+	if claims := jwtClaims(token); claims != nil {
+		return claims
+	}
+	return map[string]any{"sub": token}
+}
+
+// jwtClaims returns nil for what is not a JWT.
+func jwtClaims(token string) map[string]any {
+	_, rest, _ := strings.Cut(token, ".")
+	payload, _, ok := strings.Cut(rest, ".")
+	if !ok {
+		return nil
 	}
 	data, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(payload, "="))
 	if err != nil {

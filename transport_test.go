@@ -552,13 +552,62 @@ func TestTransportRoutesByBodyAndToken(t *testing.T) {
 			}
 		})
 	}
-	req := newRequest(t, "GET", "/userinfo", nil)
-	for _, authorization := range []string{"", "Bearer", "Bearer opaque", "Basic a.b.c", "Bearer a.!.c", "Bearer a." + base64.RawURLEncoding.EncodeToString([]byte("[]")) + ".c"} {
-		req.Header.Set("Authorization", authorization)
-		if d, _ := auth0.DetailsOf(req); d.TokenClaim("sub") != "" {
-			t.Errorf("claim out of %q", authorization)
+	segment := base64.RawURLEncoding.EncodeToString
+	for _, tt := range []struct{ authorization, sub string }{
+		{"", ""}, {"Bearer", ""}, {"Bearer ", ""}, {"Basic a.b.c", ""},
+		{"Bearer e30." + claims + ".sig", "auth0|1"}, {"dpop e30." + claims + ".sig", "auth0|1"},
+		{"Bearer a." + segment([]byte("{}")) + ".c", ""}, // a JWT without a subject
+		// Whose they are is not to be seen, but that they are not the same.
+		{"Bearer opaque", "opaque"}, {"Bearer  other ", "other"}, {"Bearer a.!.c", "a.!.c"},
+		{"Bearer a." + segment([]byte("[]")) + ".c", "a.W10.c"},
+	} {
+		req := newRequest(t, "GET", "/userinfo", nil)
+		req.Header.Set("Authorization", tt.authorization)
+		if d, _ := auth0.DetailsOf(req); d.TokenClaim("sub") != tt.sub || d.TokenClaim("org_id") != "" {
+			t.Errorf("%q: sub %q, want %q", tt.authorization, d.TokenClaim("sub"), tt.sub)
 		}
 	}
+}
+
+// A plan of one's own may tell requests of the Management API apart by their
+// bodies, also those that can be read only once.
+func TestTransportFollowsBodyConditions(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		limiter, err := ratelimit.New(ratelimit.Options{Plan: &ratelimit.Plan{Name: "own", Buckets: []ratelimit.Bucket{{
+			Name: "sms", API: "management", Burst: 1, Rate: ratelimit.Rate{Count: 1, Per: 10 * time.Second},
+			Matches: []ratelimit.Match{{Method: "POST", Path: "/api/v2/users", When: []ratelimit.Condition{{In: ratelimit.InBody, Name: "connection", Equals: "sms"}}}},
+		}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sent []string
+		tr := auth0.NewTransport(stub(func(req *http.Request) (*http.Response, error) {
+			b, err := io.ReadAll(req.Body)
+			if err != nil {
+				return nil, err
+			}
+			sent = append(sent, string(b))
+			return reply(201, nil, ""), nil
+		}), limiter)
+		post := func(connection string) time.Duration {
+			body := `{"connection":"` + connection + `"}`
+			req := newRequest(t, "POST", "/api/v2/users", struct{ io.Reader }{strings.NewReader(body)})
+			req.Header.Set("Content-Type", "application/json")
+			start := time.Now()
+			if _, err := roundTrip(t, tr, req); err != nil || sent[len(sent)-1] != body {
+				t.Errorf("sent %q, %v", sent, err)
+			}
+			return time.Since(start)
+		}
+		post("sms")
+		if took := post("sms"); took < 10*time.Second {
+			t.Errorf("the second of one in ten seconds took %v", took)
+		}
+		if took := post("email"); took != 0 {
+			t.Errorf("a request of another kind took %v", took)
+		}
+	})
 }
 
 func TestTransportAttemptTimeout(t *testing.T) {

@@ -5,9 +5,10 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
+
+	"github.com/headroom-go/auth0"
 )
 
 // answerOf writes what a method returned as the API had sent it.
@@ -48,8 +49,9 @@ func entries(answer any) any {
 
 func isObject(v any) bool { _, ok := v.(map[string]any); return ok }
 
-// eachAnswer calls every operation with every answer of its samples, changed by change.
-func eachAnswer(t *testing.T, change func(any) any, check func(s sample, sent, got any)) {
+// eachAnswer calls every operation with every answer of its samples, changed by change. Of the answer, check gets what was sent, what the
+// method returned and what was reported.
+func eachAnswer(t *testing.T, change func(any) any, check func(s sample, sent, got any, odd []auth0.Mismatch)) {
 	t.Helper()
 	api, wire := newStub(t)
 	all, ops := services(api), readOps(t)
@@ -71,7 +73,8 @@ func eachAnswer(t *testing.T, change func(any) any, check func(s sample, sent, g
 				t.Fatal(err)
 			}
 			wire.answer = b
-			got, ok := answerOf(t, s, invoke(t, fn, s, body))
+			var m auth0.Meta
+			got, ok := answerOf(t, s, invoke(t, fn, s, body, auth0.Capture(&m)))
 			if !ok {
 				continue
 			}
@@ -80,7 +83,7 @@ func eachAnswer(t *testing.T, change func(any) any, check func(s sample, sent, g
 					continue // the change has replaced the list itself
 				}
 			}
-			check(s, sent, got)
+			check(s, sent, got, m.Mismatches)
 		}
 	}
 }
@@ -90,8 +93,11 @@ func TestAnswers(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		count := 0
-		eachAnswer(t, func(v any) any { return v }, func(s sample, sent, got any) {
+		eachAnswer(t, func(v any) any { return v }, func(s sample, sent, got any, odd []auth0.Mismatch) {
 			count++
+			if len(odd) > 0 {
+				t.Errorf("%s: reported %v", s.Op, odd)
+			}
 			if d := jsonDiff(sent, got, ""); d != "" {
 				t.Errorf("%s: %s\nsent %v\ngot  %v", s.Op, d, sent, got)
 			}
@@ -145,9 +151,6 @@ func lost(sent, got any, path string) string {
 			if _, there := g[k]; !there && altered(w[k]) {
 				continue
 			}
-			if g[k] == nil && nullObjects()[k] {
-				continue
-			}
 			if d := lost(w[k], g[k], path+"."+k); d != "" {
 				return d
 			}
@@ -178,48 +181,64 @@ func lost(sent, got any, path string) string {
 	return ""
 }
 
-// nullObjects are the names of fields that hold an object or a list in an auth0.Null, which decodes all of it or nothing.
-var nullObjects = sync.OnceValue(func() map[string]bool {
-	out := map[string]bool{}
-	seen := map[reflect.Type]bool{}
-	var walk func(t reflect.Type)
-	walk = func(t reflect.Type) {
-		if seen[t] {
-			return
-		}
-		seen[t] = true
-		switch t.Kind() {
-		case reflect.Pointer, reflect.Slice, reflect.Map:
-			walk(t.Elem())
-		case reflect.Func:
-			for in := range t.Ins() {
-				walk(in)
-			}
-			for out := range t.Outs() {
-				walk(out)
-			}
-		case reflect.Struct:
-			for f := range t.Fields() {
-				if get, ok := f.Type.MethodByName("Get"); ok && strings.HasPrefix(f.Type.Name(), "Null[") {
-					if k := get.Type.Out(0).Kind(); k == reflect.Struct || k == reflect.Slice {
-						name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-						out[name] = true
-					}
-					walk(get.Type.Out(0))
-					continue
-				}
-				walk(f.Type)
-			}
-			if strings.HasSuffix(t.Name(), "Service") {
-				for method := range reflect.PointerTo(t).Methods() {
-					walk(method.Type)
-				}
-			}
+// unreported says which changed values neither came through, as those of free-form fields do, nor were reported, and what was reported
+// that was not changed. It compares the ends of paths, since got lacks what is around the entries of a page.
+func unreported(sent, got any, odd []auth0.Mismatch) string {
+	count := map[string]int{}
+	for _, m := range odd {
+		switch {
+		case isObject(got) || strings.Contains(m.Path, "."):
+			count[lastName(m.Path)]++
+		case strings.Contains(m.Path, "["):
+			count[""]++ // an entry itself
+		default: // of what stands around the entries
 		}
 	}
-	walk(reflect.TypeFor[API]())
-	return out
-})
+	sentTimes, gotTimes := map[string]int{}, map[string]int{}
+	countChanged(sent, "", sentTimes)
+	countChanged(got, "", gotTimes)
+	for name, n := range sentTimes {
+		if have := gotTimes[name] + count[name]; have != n {
+			return fmt.Sprintf("%s was changed %d times, came through %d times, and was reported %d times", name, n, gotTimes[name], count[name])
+		}
+	}
+	for name := range count {
+		if sentTimes[name] == 0 {
+			return name + " was reported and not changed"
+		}
+	}
+	return ""
+}
+
+// lastName returns the name at the end of a path, without the indices behind it.
+func lastName(path string) string {
+	for strings.HasSuffix(path, "]") {
+		path = path[:strings.LastIndexByte(path, '[')]
+	}
+	return path[strings.LastIndexByte(path, '.')+1:]
+}
+
+// countChanged counts the values that a test has changed by the name under which they stand.
+func countChanged(v any, name string, count map[string]int) {
+	switch x := v.(type) {
+	case map[string]any:
+		if x["changed"] != nil {
+			count[name]++
+			return
+		}
+		for k, e := range x {
+			countChanged(e, k, count)
+		}
+	case []any:
+		for _, e := range x {
+			countChanged(e, name, count)
+		}
+	default:
+		if fmt.Sprint(v) == fmt.Sprint(changed) {
+			count[name]++
+		}
+	}
+}
 
 // altered reports whether nothing of a value was left alone.
 func altered(v any) bool {
@@ -292,11 +311,19 @@ func TestOddAnswers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				eachAnswer(t, func(v any) any { return changeAll(v, change, 0) }, func(s sample, sent, got any) {
+				reported := 0
+				eachAnswer(t, func(v any) any { return changeAll(v, change, 0) }, func(s sample, sent, got any, odd []auth0.Mismatch) {
 					if d := lost(sent, got, ""); d != "" {
 						t.Errorf("%s: %s\nsent %v\ngot  %v", s.Op, d, sent, got)
 					}
+					reported += len(odd)
+					if d := unreported(sent, got, odd); d != "" {
+						t.Errorf("%s: %s\nsent %v\ngot  %v\nreported %v", s.Op, d, sent, got, odd)
+					}
 				})
+				if isNull := strings.HasPrefix(name, "null"); (reported == 0) != isNull {
+					t.Errorf("%d values reported", reported)
+				}
 			})
 		})
 	}
@@ -304,7 +331,7 @@ func TestOddAnswers(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
 			add := func(v any) any { return addUnknown(v) }
-			eachAnswer(t, add, func(s sample, sent, got any) {
+			eachAnswer(t, add, func(s sample, sent, got any, _ []auth0.Mismatch) {
 				if d := lost(withoutUnknown(sent), got, ""); d != "" {
 					t.Errorf("%s: %s\nsent %v\ngot  %v", s.Op, d, sent, got)
 				}
@@ -319,7 +346,7 @@ func TestOddAnswers(t *testing.T) {
 				text, ok := v.(string)
 				return "unheard-of", ok && !strings.HasPrefix(text, "2026-01-02T")
 			}
-			eachAnswer(t, func(v any) any { return changeAll(v, change, 0) }, func(s sample, sent, got any) {
+			eachAnswer(t, func(v any) any { return changeAll(v, change, 0) }, func(s sample, sent, got any, _ []auth0.Mismatch) {
 				if d := lost(sent, got, ""); d != "" {
 					t.Errorf("%s: %s\nsent %v\ngot  %v", s.Op, d, sent, got)
 				}

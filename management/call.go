@@ -1,10 +1,11 @@
 package management
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
+	"net/url"
 	"reflect"
 	"strconv"
 	"strings"
@@ -14,30 +15,50 @@ import (
 
 // call is the body of the generated methods: it refuses what lacks a required field, and sends the rest.
 func call[T any](ctx context.Context, c *auth0.Client, method, path string, args []string, params, body any, opts []auth0.RequestOption) (T, error) {
-	if err := check(method, path, params, body); err != nil {
-		var zero T
-		return zero, err
-	}
-	query, err := auth0.QueryOf(params)
+	query, body, err := prepare(method, path, params, body)
 	if err != nil {
 		var zero T
 		return zero, err
-	}
-	if f, ok := body.(form); ok {
-		body = f.multipart()
 	}
 	return auth0.Call[T](ctx, c, method, path, args, query, body, opts)
 }
 
+// prepare checks what is to be sent, and returns it as the client wants it.
+func prepare(method, path string, params, body any) (url.Values, any, error) {
+	if err := check(method, path, params, body); err != nil {
+		return nil, nil, err
+	}
+	query, err := auth0.QueryOf(params)
+	if f, ok := body.(form); ok {
+		body = f.multipart()
+	}
+	return query, body, err
+}
+
 // list is call for answers that are a list, bare or under the only key of an object.
 func list[T any](ctx context.Context, c *auth0.Client, method, path string, args []string, params, body any, opts []auth0.RequestOption) ([]T, error) {
-	d, err := call[document](ctx, c, method, path, args, params, body, opts)
-	if err != nil {
-		return nil, err
+	return call[listOf[T]](ctx, c, method, path, args, params, body, opts)
+}
+
+// listOf is such an answer.
+type listOf[T any] []T
+
+// UnmarshalJSON finds the list and decodes it.
+func (l *listOf[T]) UnmarshalJSON(b []byte) error { return decodeList(b, (*[]T)(l)) }
+
+func decodeList(b []byte, into any) error {
+	for name, value := range members(b) {
+		var odd misfits
+		var key string
+		if value[0] != '[' || json.Unmarshal(name, &key) != nil {
+			continue
+		}
+		if err := odd.add(key, auth0.Decode(value, into)); err != nil {
+			return err
+		}
+		return odd.err()
 	}
-	var l []T
-	unmarshal(d.list(), &l)
-	return l, nil
+	return auth0.Decode(b, into)
 }
 
 // page is the body of the generated list methods that have a required parameter.
@@ -57,25 +78,6 @@ func all[T any](ctx context.Context, c *auth0.Client, path string, args []string
 		}
 	}
 	return auth0.All[T](ctx, c, path, args, params, paging, opts)
-}
-
-// document is an answer of which is known only that it is JSON.
-type document struct{ text []byte }
-
-// UnmarshalJSON keeps the text.
-func (d *document) UnmarshalJSON(b []byte) error {
-	d.text = bytes.Clone(b)
-	return nil
-}
-
-// list returns the text of the list that the document is or holds.
-func (d *document) list() []byte {
-	for _, value := range members(d.text) {
-		if value[0] == '[' {
-			return value
-		}
-	}
-	return d.text
 }
 
 // form is a body that is sent as multipart/form-data: fields of type []byte are files.

@@ -2,6 +2,8 @@ package management
 
 import (
 	"encoding/json"
+	"errors"
+	"fmt"
 	"reflect"
 	"strings"
 	"testing"
@@ -107,6 +109,14 @@ func TestUnset(t *testing.T) {
 	}
 }
 
+// misfit passes over the error of a value that was decoded but for some fields.
+func misfit(err error) error {
+	if odd := new(auth0.PartialError); errors.As(err, &odd) {
+		return nil
+	}
+	return err
+}
+
 // TestUnions decodes unions whose variant is known, unknown, missing, and not an object.
 func TestUnions(t *testing.T) {
 	t.Parallel()
@@ -122,7 +132,7 @@ func TestUnions(t *testing.T) {
 		`{"type":7,"sink":null,"id":"lst_1"}`,
 	} {
 		var s LogStream
-		if err := json.Unmarshal([]byte(in), &s); err != nil || s.ID != "lst_1" || s.Sink.HTTP != nil {
+		if err := misfit(auth0.Decode([]byte(in), &s)); err != nil || s.ID != "lst_1" || s.Sink.HTTP != nil {
 			t.Errorf("%s: %+v, %v", in, s, err)
 		}
 		var want struct{ Sink json.RawMessage }
@@ -161,9 +171,11 @@ func TestExtra(t *testing.T) {
 	if d := jsonDiff(decodeAny(t, []byte(`{"user_id":"u","shoe_size":43,"name":"Ann","é":[1,{"a":"b"}]}`)), decodeAny(t, out), ""); d != "" {
 		t.Errorf("encoded %s: %s", out, d)
 	}
-	// One odd value costs itself only.
-	if err := json.Unmarshal([]byte(`{"user_id":"u","last_login":"yesterday","blocked":"yes","name":"Ann","identities":[{"isSocial":3,"user_id":7,"connection":"c"}]}`), &u); err != nil {
-		t.Fatal(err)
+	// One odd value costs itself only, and is told of.
+	var odd *auth0.PartialError
+	err = json.Unmarshal([]byte(`{"user_id":"u","last_login":"yesterday","blocked":"yes","name":"Ann","identities":[{"isSocial":3,"user_id":7,"connection":"c"}]}`), &u)
+	if !errors.As(err, &odd) || fmt.Sprint(odd.Mismatches) != "[last_login: string in place of time.Time blocked: string in place of bool identities[0].isSocial: number in place of bool]" {
+		t.Errorf("error %v", err)
 	}
 	if u.Name != "Ann" || !u.LastLogin.IsZero() || len(u.Identities) != 1 || u.Identities[0].Connection != "c" || u.Identities[0].UserID != "7" {
 		t.Errorf("decoded %+v", u)
@@ -194,4 +206,97 @@ func TestJobErrors(t *testing.T) {
 			t.Errorf("job: %+v", e)
 		}
 	})
+}
+
+// TestMismatches shows that odd values are reported with their paths, through users, unions, lists and nullable objects, and that what is
+// beside them is kept.
+func TestMismatches(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		api, wire := newStub(t)
+		for _, c := range []struct {
+			name, answer string
+			call         func(auth0.RequestOption) (kept any, err error)
+			kept         any
+			want         string
+		}{
+			{"a page of users", `{"total":2,"users":[{"user_id":"u1","email":7},{"user_id":"u2","name":{},"identities":[{"user_id":9,"isSocial":"x"}]}]}`,
+				func(o auth0.RequestOption) (any, error) {
+					p, err := api.Users.List(t.Context(), nil, o)
+					return p.Items[0].UserID + p.Items[1].UserID + string(p.Items[1].Identities[0].UserID), err
+				}, "u1u29", "[users[0].email: number in place of string users[1].name: object in place of string users[1].identities[0].isSocial: string in place of bool]"},
+			{"a user that is a list", `[]`,
+				func(o auth0.RequestOption) (any, error) {
+					u, err := api.Users.Get(t.Context(), "u", nil, o)
+					return u.UserID, err
+				}, "", "[: array in place of management.User]"},
+			{"a connection", `{"id":"con_1","strategy":"auth0","options":{"disable_signup":"yes","import_mode":true,"password_history":{"enable":1,"size":5}}}`,
+				func(o auth0.RequestOption) (any, error) {
+					v, err := api.Connections.Get(t.Context(), "con_1", nil, o)
+					history, _ := v.Options.Auth0.PasswordHistory.Get()
+					return fmt.Sprint(*v.Options.Auth0.ImportMode, *history.Size), err
+				}, "true 5", "[options.disable_signup: string in place of bool options.password_history.enable: number in place of bool]"},
+			{"a list under a key", `{"user_attribute_profile_templates":[{"id":"n"},{"id":7,"display_name":"d"}]}`,
+				func(o auth0.RequestOption) (any, error) {
+					v, err := api.UserAttributeProfiles.ListTemplates(t.Context(), o)
+					return v[0].ID + v[1].DisplayName, err
+				}, "nd", "[user_attribute_profile_templates[1].id: number in place of string]"},
+			{"a bare list", `[{"date":"2026-08-20T00:00:00Z","logins":"many","signups":3}]`,
+				func(o auth0.RequestOption) (any, error) {
+					v, err := api.Stats.ListDaily(t.Context(), nil, o)
+					return v[0].Signups, err
+				}, 3, "[[0].logins: string in place of int]"},
+			{"no list at all", `{"a":1}`,
+				func(o auth0.RequestOption) (any, error) {
+					v, err := api.Stats.ListDaily(t.Context(), nil, o)
+					return len(v), err
+				}, 0, "[: object in place of []management.StatsDay]"},
+			{"a log stream", `{"id":"lst_1","type":"http","sink":{"httpEndpoint":"https://x","httpContentType":{}}}`,
+				func(o auth0.RequestOption) (any, error) {
+					v, err := api.LogStreams.Get(t.Context(), "lst_1", o)
+					return v.Sink.HTTP.HTTPEndpoint, err
+				}, "https://x", "[sink.httpContentType: object in place of string]"},
+			{"errors of a job", `[{"user":{"email":"a@b"},"errors":[{"code":5,"message":"m"}]}]`,
+				func(o auth0.RequestOption) (any, error) {
+					v, err := api.Jobs.Errors.Get(t.Context(), "job_1", o)
+					return v.Users[0].Errors[0].Message, err
+				}, "m", "[[0].errors[0].code: number in place of string]"},
+		} {
+			wire.answer = []byte(c.answer)
+			var m auth0.Meta
+			kept, err := c.call(auth0.Capture(&m))
+			if err != nil || kept != c.kept {
+				t.Errorf("%s: kept %v, want %v; error %v", c.name, kept, c.kept, err)
+			}
+			if got := fmt.Sprint(m.Mismatches); got != c.want {
+				t.Errorf("%s: reported %s, want %s", c.name, got, c.want)
+			}
+		}
+	})
+}
+
+// TestDeepMismatch decodes conditions within conditions with an odd value in the innermost. Were each level decoded twice, this would
+// not end.
+func TestDeepMismatch(t *testing.T) {
+	t.Parallel()
+	const depth = 60
+	open, end := `{"id":"c","type":"FLOW","action":"BOOLEAN_CONDITION","params":{"then":[`, `],"else":null}}`
+	var a FlowAction
+	err := auth0.Decode([]byte(strings.Repeat(open, depth)+`{"id":7,"alias":"kept"}`+strings.Repeat(end, depth)), &a)
+	odd, ok := errors.AsType[*auth0.PartialError](err)
+	if !ok || len(odd.Mismatches) != 1 {
+		t.Fatal(err)
+	}
+	if want := strings.Repeat("params.then[0].", depth) + "id"; odd.Mismatches[0].Path != want {
+		t.Errorf("reported at %s", odd.Mismatches[0].Path)
+	}
+	for range depth {
+		if a.Params.FlowBooleanCondition == nil || len(a.Params.FlowBooleanCondition.Then) != 1 || a.ID != "c" {
+			t.Fatalf("decoded %+v", a)
+		}
+		a = a.Params.FlowBooleanCondition.Then[0]
+	}
+	if a.Alias == nil || *a.Alias != "kept" {
+		t.Errorf("decoded %+v", a)
+	}
 }

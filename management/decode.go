@@ -3,10 +3,13 @@ package management
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"iter"
 	"reflect"
 	"strings"
 	"sync"
+
+	"github.com/headroom-go/auth0"
 )
 
 // Text is a string that the API may also send as a number, as some identity providers' user ids are.
@@ -31,7 +34,7 @@ type Strings []string
 // UnmarshalJSON accepts a list of strings or one string.
 func (s *Strings) UnmarshalJSON(b []byte) error {
 	if b[0] != '"' {
-		return json.Unmarshal(b, (*[]string)(s))
+		return auth0.Decode(b, (*[]string)(s))
 	}
 	*s = make(Strings, 1)
 	return json.Unmarshal(b, &(*s)[0])
@@ -45,9 +48,36 @@ func (s Strings) MarshalJSON() ([]byte, error) {
 	return json.Marshal([]string(s))
 }
 
+// misfits collects the fields of a value that did not fit, for methods that decode it in several steps.
+type misfits []auth0.Mismatch
+
+// add takes over what decoding the part of the value at path ended with. It returns an error if that part is not JSON at all.
+func (m *misfits) add(path string, err error) error {
+	partial, ok := errors.AsType[*auth0.PartialError](err)
+	if !ok {
+		return err
+	}
+	for _, one := range partial.Mismatches {
+		if path != "" && one.Path != "" && one.Path[0] != '[' {
+			one.Path = "." + one.Path
+		}
+		one.Path = path + one.Path
+		*m = append(*m, one)
+	}
+	return nil
+}
+
+// err returns what there is to tell: that the value was kept but for these fields, or nothing.
+func (m misfits) err() error {
+	if len(m) == 0 {
+		return nil
+	}
+	return &auth0.PartialError{Mismatches: m}
+}
+
 // decodeOpen decodes an object and keeps the fields that v does not have.
 func decodeOpen(b []byte, v any, extra *map[string]json.RawMessage) error {
-	unmarshal(b, v)
+	err := auth0.Decode(b, v)
 	known := namesOf(reflect.TypeOf(v).Elem())
 	*extra = nil
 	for name, value := range members(b) {
@@ -63,7 +93,7 @@ func decodeOpen(b []byte, v any, extra *map[string]json.RawMessage) error {
 		}
 		(*extra)[key] = bytes.Clone(value)
 	}
-	return nil
+	return err
 }
 
 // encodeOpen encodes an object and adds the fields kept by decodeOpen. A field that v has itself wins.
@@ -106,13 +136,16 @@ func namesOf(t reflect.Type) map[string]bool {
 	return m
 }
 
-// decodeUnion decodes an object that has a union in the field at u, which the properties in keys tell the variant of.
-func decodeUnion[U any](b []byte, v any, u *U, keys ...string) error {
-	unmarshal(b, v)
+// decodeUnion decodes an object that has a union in the field that u points to, which the properties in keys tell the variant of.
+func decodeUnion(b []byte, v, u any, keys ...string) error {
+	var odd misfits
+	if err := odd.add("", auth0.Decode(b, v)); err != nil {
+		return err
+	}
 	at := reflect.ValueOf(u).Elem()
 	if at.Kind() == reflect.Pointer {
 		if at.IsNil() {
-			return nil
+			return odd.err()
 		}
 		at = at.Elem()
 	}
@@ -124,12 +157,25 @@ func decodeUnion[U any](b []byte, v any, u *U, keys ...string) error {
 			}
 		}
 	}
-	choose(at, strings.Join(tells, " "))
-	return nil
+	if err := odd.add(nameOf(reflect.ValueOf(v).Elem(), u), choose(at, strings.Join(tells, " "))); err != nil {
+		return err
+	}
+	return odd.err()
+}
+
+// nameOf returns the JSON name of the field of v that at points to.
+func nameOf(v reflect.Value, at any) string {
+	for i := range v.NumField() {
+		if field := v.Field(i); field.CanAddr() && field.Addr().Interface() == at {
+			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
+			return name
+		}
+	}
+	return ""
 }
 
 // choose decodes the raw text that a union kept into the variant that when names. An unknown one stays raw.
-func choose(union reflect.Value, when string) {
+func choose(union reflect.Value, when string) error {
 	raw, _ := reflect.TypeAssert[*json.RawMessage](union.FieldByName("Raw").Addr())
 	t := union.Type()
 	for i := range t.NumField() {
@@ -137,23 +183,22 @@ func choose(union reflect.Value, when string) {
 		if tag == "" || !listed(tag, when) {
 			continue
 		}
-		if trimmed := bytes.TrimSpace(*raw); len(trimmed) == 0 || trimmed[0] != '{' {
-			return
-		}
-		field := union.Field(i)
-		if field.Kind() != reflect.Pointer {
-			unmarshal(*raw, field.Addr().Interface())
-		} else {
-			field.Set(reflect.New(field.Type().Elem()))
-			if extra := field.Elem().FieldByName("Extra"); extra.IsValid() {
-				_ = decodeOpen(*raw, field.Interface(), extra.Addr().Interface().(*map[string]json.RawMessage))
-			} else {
-				unmarshal(*raw, field.Interface())
-			}
+		text := *raw
+		if trimmed := bytes.TrimSpace(text); len(trimmed) == 0 || trimmed[0] != '{' {
+			return nil
 		}
 		*raw = nil
-		return
+		field := union.Field(i)
+		if field.Kind() != reflect.Pointer {
+			return auth0.Decode(text, field.Addr().Interface())
+		}
+		field.Set(reflect.New(field.Type().Elem()))
+		if extra := field.Elem().FieldByName("Extra"); extra.IsValid() {
+			return decodeOpen(text, field.Interface(), extra.Addr().Interface().(*map[string]json.RawMessage))
+		}
+		return auth0.Decode(text, field.Interface())
 	}
+	return nil
 }
 
 func listed(tag, when string) bool {
@@ -189,55 +234,6 @@ func encodeUnion(union any, raw json.RawMessage) ([]byte, error) {
 		return []byte("null"), nil
 	}
 	return raw, nil
-}
-
-// unmarshal decodes valid JSON into v and passes over what does not fit: one odd value must not cost the rest.
-func unmarshal(b []byte, v any) {
-	if json.Unmarshal(b, v) != nil {
-		salvage(b, reflect.ValueOf(v).Elem())
-	}
-}
-
-// salvage decodes piece by piece, for the rare answers in which something does not fit. It reports whether v holds something of b.
-func salvage(b []byte, v reflect.Value) bool {
-	v.SetZero()
-	b = bytes.TrimSpace(b)
-	switch {
-	case json.Unmarshal(b, v.Addr().Interface()) == nil:
-	case v.Kind() == reflect.Pointer && len(b) > 0 && b[0] == '{':
-		v.Set(reflect.New(v.Type().Elem()))
-		salvage(b, v.Elem())
-	case v.Kind() == reflect.Struct && len(b) > 0 && b[0] == '{' && !v.Addr().Type().Implements(reflect.TypeFor[json.Unmarshaler]()):
-		t := v.Type()
-		v.SetZero()
-		for name, value := range members(b) {
-			for i := range t.NumField() {
-				if tag, _, _ := strings.Cut(t.Field(i).Tag.Get("json"), ","); tag != "-" && string(name) == `"`+tag+`"` {
-					salvage(value, v.Field(i))
-				}
-			}
-		}
-	case v.Kind() == reflect.Map && len(b) > 0 && b[0] == '{':
-		v.Set(reflect.MakeMap(v.Type()))
-		for name, value := range members(b) {
-			var key string
-			entry := reflect.New(v.Type().Elem()).Elem()
-			if json.Unmarshal(name, &key) == nil && salvage(value, entry) {
-				v.SetMapIndex(reflect.ValueOf(key), entry)
-			}
-		}
-	case v.Kind() == reflect.Slice && len(b) > 0 && b[0] == '[':
-		var raw []json.RawMessage
-		_ = json.Unmarshal(b, &raw)
-		v.Set(reflect.MakeSlice(v.Type(), len(raw), len(raw)))
-		for i := range raw {
-			salvage(raw[i], v.Index(i))
-		}
-	default:
-		v.SetZero()
-		return false
-	}
-	return true
 }
 
 // members iterates over the members of an object that is known to be valid JSON: the quoted name, and the text of the value.

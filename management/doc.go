@@ -19,7 +19,9 @@
 // Enums are strings with constants; values that are not among them pass. Where the kind of an object decides what is in it, as the
 // strategy of a connection does for its options, there is a struct with one field for each kind, of which one is set.
 //
-// A value of an unexpected type does not fail a call: the rest of the answer is kept.
+// A value of an unexpected type does not fail a call: the rest of the answer is kept, and [auth0.Capture] tells what was left out.
+// [auth0.Decode] does the same for objects that came another way, such as by a log stream; encoding/json, which stops at the first
+// error, does not.
 package management
 
 //go:generate go run ../internal/gen

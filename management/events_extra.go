@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"iter"
@@ -93,11 +92,10 @@ func readEvents(body io.Reader, p *EventSubscribeParams, alive func(), yield fun
 			continue
 		}
 		e := new(Event)
-		unmarshal(data, e)
-		valid := json.Valid(data)
+		err = auth0.Decode(data, e)
 		data = data[:0]
-		if !valid {
-			continue
+		if _, partial := errors.AsType[*auth0.PartialError](err); err != nil && !partial {
+			continue // not JSON
 		}
 		alive()
 		if e.Offset != "" {

@@ -18,7 +18,7 @@ func FuzzUser(f *testing.F) {
 			return
 		}
 		var u User
-		if err := json.Unmarshal(b, &u); err != nil {
+		if err := misfit(json.Unmarshal(b, &u)); err != nil {
 			t.Fatalf("%s: %v", b, err)
 		}
 		out, err := json.Marshal(u)
@@ -58,7 +58,7 @@ func FuzzUnion(f *testing.F) {
 		var s LogStream
 		var c Connection
 		for _, v := range []any{&s, &c} {
-			if err := json.Unmarshal(b, v); err != nil {
+			if err := misfit(json.Unmarshal(b, v)); err != nil {
 				t.Fatalf("%s: %v", b, err)
 			}
 			if _, err := json.Marshal(v); err != nil {

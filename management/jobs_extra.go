@@ -65,12 +65,10 @@ type JobUserError struct {
 // UnmarshalJSON accepts a list of users or the description of a failed job.
 func (e *JobErrors) UnmarshalJSON(b []byte) error {
 	if b[0] == '[' {
-		unmarshal(b, &e.Users)
-		return nil
+		return auth0.Decode(b, &e.Users)
 	}
 	e.Job = new(Job)
-	unmarshal(b, e.Job)
-	return nil
+	return auth0.Decode(b, e.Job)
 }
 
 // MarshalJSON writes what UnmarshalJSON reads.

@@ -172,7 +172,7 @@ func newStub(tb testing.TB) (*API, *stub) {
 }
 
 // invoke calls the method of an operation with the sample's arguments and returns its results.
-func invoke(t *testing.T, fn reflect.Value, s sample, body json.RawMessage) []reflect.Value {
+func invoke(t *testing.T, fn reflect.Value, s sample, body json.RawMessage, opts ...auth0.RequestOption) []reflect.Value {
 	t.Helper()
 	args := []reflect.Value{reflect.ValueOf(t.Context())}
 	ft := fn.Type()
@@ -200,6 +200,9 @@ func invoke(t *testing.T, fn reflect.Value, s sample, body json.RawMessage) []re
 	}
 	if len(path) > 0 {
 		t.Fatalf("%s: the method does not take %v", s.Op, path)
+	}
+	for _, o := range opts {
+		args = append(args, reflect.ValueOf(o))
 	}
 	return fn.Call(args)
 }

@@ -31,7 +31,7 @@ func (v Connection) ToUpdate() ConnectionUpdate {
 func convert[T any](from any) T {
 	var to T
 	if b, err := json.Marshal(from); err == nil {
-		unmarshal(b, &to)
+		_ = auth0.Decode(b, &to)
 	}
 	return to
 }
