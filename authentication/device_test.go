@@ -1,0 +1,160 @@
+package authentication_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/headroom-go/auth0"
+	"github.com/headroom-go/auth0/authentication"
+)
+
+// script is a token endpoint that gives one answer after the other, and notes
+// when it was asked.
+type script struct {
+	answers []answer
+	times   []time.Duration
+	start   time.Time
+}
+
+func (s *script) answer(*http.Request, string) answer {
+	s.times = append(s.times, time.Since(s.start))
+	if len(s.answers) == 0 {
+		return pending()
+	}
+	a := s.answers[0]
+	s.answers = s.answers[1:]
+	return a
+}
+
+func pending() answer {
+	return replyJSON(403, `{"error":"authorization_pending","error_description":"User has yet to authorize device code."}`)
+}
+
+func slowDown() answer {
+	return replyJSON(429, `{"error":"slow_down","error_description":"You are polling faster than the specified interval."}`)
+}
+
+func granted() answer {
+	return replyJSON(200, `{"access_token":"at","expires_in":86400,"token_type":"Bearer"}`)
+}
+
+func (s *script) api(t *testing.T) *authentication.API {
+	t.Helper()
+	s.start = time.Now()
+	return authentication.New(newClient(t, s.answer), authentication.ClientSecretPost("app", "secret"))
+}
+
+func (s *script) check(t *testing.T, seconds ...int) {
+	t.Helper()
+	want := make([]time.Duration, len(seconds))
+	for i, n := range seconds {
+		want[i] = time.Duration(n) * time.Second
+	}
+	if !slices.Equal(s.times, want) {
+		t.Errorf("asked at %v, want %v", s.times, want)
+	}
+}
+
+// A device asks at the interval that it was given, five seconds more with each
+// slow_down, and as long as a server asks it to where that is more.
+func TestDeviceWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{answers: []answer{
+			pending(), slowDown(), pending(),
+			replyJSON(400, `{"error":"slow_down","interval":30}`), pending(),
+			replyJSON(400, `{"error":"slow_down"}`, "Retry-After", "60"), granted(),
+		}}
+		tokens, err := s.api(t).Device.Wait(t.Context(), &authentication.DeviceCode{DeviceCode: "d", Interval: 5, ExpiresIn: 900})
+		if err != nil || tokens.AccessToken != "at" || !tokens.Expiry.Equal(time.Now().Add(24*time.Hour)) {
+			t.Fatalf("%v, %v", tokens, err)
+		}
+		// 5, 5, then 10 and 10, then 30 and 30, then 60.
+		s.check(t, 5, 10, 20, 30, 60, 90, 150)
+	})
+}
+
+// Without an interval it is five seconds.
+func TestWaitWithoutInterval(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{answers: []answer{pending(), granted()}}
+		if _, err := s.api(t).MFA.WaitOOB(t.Context(), &authentication.MFAOOB{MFAToken: "m", OOBCode: "o"}); err != nil {
+			t.Fatal(err)
+		}
+		s.check(t, 5, 10)
+	})
+}
+
+// An answer that is none is no refusal: the wait goes on, asking less often.
+func TestWaitThroughAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		down := func() answer { return reply(503, "text/html", "<html>") }
+		s := &script{answers: []answer{down(), down(), pending(), granted()}}
+		if _, err := s.api(t).CIBA.Wait(t.Context(), &authentication.BackchannelRequest{AuthReqID: "r", Interval: 5, ExpiresIn: 300}); err != nil {
+			t.Fatal(err)
+		}
+		s.check(t, 5, 15, 35, 40)
+	})
+}
+
+// What ends a wait.
+func TestWaitEnds(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		answers []answer
+		timeout time.Duration
+		code    authentication.ErrorCode
+		is      error
+		asked   []int
+		ended   time.Duration
+	}{
+		"the user refuses":            {[]answer{pending(), replyJSON(403, `{"error":"access_denied"}`)}, 0, authentication.AccessDenied, auth0.ErrForbidden, []int{5, 10}, 10 * time.Second},
+		"the server says it is over":  {[]answer{replyJSON(403, `{"error":"expired_token"}`)}, 0, authentication.ExpiredToken, nil, []int{5}, 5 * time.Second},
+		"the code is wrong":           {[]answer{replyJSON(403, `{"error":"invalid_grant"}`)}, 0, authentication.InvalidGrant, nil, []int{5}, 5 * time.Second},
+		"the user has no time left":   {nil, 0, authentication.ExpiredToken, nil, []int{5, 10, 15, 20}, 20 * time.Second},
+		"no poll before the deadline": {nil, 12 * time.Second, "", context.DeadlineExceeded, []int{5, 10}, 10 * time.Second},
+		"a deadline before the first": {nil, 4 * time.Second, "", context.DeadlineExceeded, nil, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				s := &script{answers: c.answers}
+				api := s.api(t)
+				ctx := t.Context()
+				if c.timeout > 0 {
+					var cancel context.CancelFunc
+					ctx, cancel = context.WithTimeout(ctx, c.timeout)
+					defer cancel()
+				}
+				_, err := api.Device.Wait(ctx, &authentication.DeviceCode{DeviceCode: "d", Interval: 5, ExpiresIn: 24})
+				if err == nil || authentication.CodeOf(err) != c.code || c.is != nil && !errors.Is(err, c.is) || time.Since(s.start) != c.ended {
+					t.Errorf("%v after %v", err, time.Since(s.start))
+				}
+				s.check(t, c.asked...)
+			})
+		})
+	}
+}
+
+// A caller that gives up is released at once.
+func TestWaitEndsWithItsCaller(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{}
+		api := s.api(t)
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(7*time.Second, cancel)
+		_, err := api.Device.Wait(ctx, &authentication.DeviceCode{DeviceCode: "d", Interval: 5})
+		if !errors.Is(err, context.Canceled) || time.Since(s.start) != 7*time.Second {
+			t.Errorf("%v after %v", err, time.Since(s.start))
+		}
+		s.check(t, 5)
+	})
+}

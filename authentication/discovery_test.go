@@ -1,0 +1,131 @@
+package authentication_test
+
+import (
+	"errors"
+	"net/http"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/headroom-go/auth0"
+	"github.com/headroom-go/auth0/authentication"
+)
+
+// A document is asked for again when its headers say so, and not before; an
+// option asks in any case.
+func TestDiscoveryIsKept(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		header []string
+		asked  []int // seconds, of calls each 10 s for a minute
+	}{
+		"max-age":              {[]string{"Cache-Control", "public, max-age=25"}, []int{0, 30, 60}},
+		"no header":            {nil, []int{0, 10, 20, 30, 40, 50, 60}},
+		"no-store":             {[]string{"Cache-Control", "no-store, max-age=25"}, []int{0, 10, 20, 30, 40, 50, 60}},
+		"max-age=0":            {[]string{"Cache-Control", "max-age=0"}, []int{0, 10, 20, 30, 40, 50, 60}},
+		"Age":                  {[]string{"Cache-Control", "max-age=25", "Age", "10"}, []int{0, 20, 40, 60}},
+		"Expires":              {[]string{"Date", "Sat, 01 Jan 2000 00:00:00 GMT", "Expires", "Sat, 01 Jan 2000 00:00:45 GMT"}, []int{0, 50}},
+		"max-age over Expires": {[]string{"Cache-Control", "max-age=15", "Date", "Sat, 01 Jan 2000 00:00:00 GMT", "Expires", "Sat, 01 Jan 2000 00:00:45 GMT"}, []int{0, 20, 40, 60}},
+		"no sense":             {[]string{"Cache-Control", "max-age=soon", "Expires", "0"}, []int{0, 10, 20, 30, 40, 50, 60}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				var asked []int
+				api := authentication.New(newClient(t, func(*http.Request, string) answer {
+					asked = append(asked, int(time.Since(start)/time.Second))
+					return replyJSON(200, `{"issuer":"https://example.auth0.com/"}`, c.header...)
+				}))
+				for range 7 {
+					d, err := api.Discovery.Configuration(t.Context())
+					if err != nil || d.Issuer != issuer {
+						t.Fatalf("%v, %v", d, err)
+					}
+					time.Sleep(10 * time.Second)
+				}
+				if !slices.Equal(asked, c.asked) {
+					t.Errorf("asked at %v, want %v", asked, c.asked)
+				}
+				before := len(asked)
+				if _, err := api.Discovery.Configuration(t.Context(), auth0.NoRetry()); err != nil || len(asked) != before+1 {
+					t.Errorf("with an option: asked %d times more, %v", len(asked)-before, err)
+				}
+			})
+		})
+	}
+}
+
+// While the tenant cannot be asked, an old document serves for as long as its
+// header allows. A refusal is no outage.
+func TestDiscoveryThroughAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		status := 200
+		api := authentication.New(newClient(t, func(*http.Request, string) answer {
+			return replyJSON(status, `{"issuer":"https://example.auth0.com/"}`, "Cache-Control", "max-age=15, stale-if-error=3600")
+		}))
+		if _, err := api.Discovery.AuthorizationServer(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		status = 503
+		time.Sleep(3614 * time.Second)
+		if d, err := api.Discovery.AuthorizationServer(t.Context()); err != nil || d.Issuer != issuer {
+			t.Errorf("%v, %v", d, err)
+		}
+		if _, err := api.Discovery.Configuration(t.Context()); !errors.Is(err, auth0.ErrServer) {
+			t.Errorf("another document: %v", err)
+		}
+		status = 404
+		if _, err := api.Discovery.AuthorizationServer(t.Context()); !errors.Is(err, auth0.ErrNotFound) {
+			t.Errorf("refused: %v", err)
+		}
+		status = 503
+		time.Sleep(time.Second)
+		if _, err := api.Discovery.AuthorizationServer(t.Context()); !errors.Is(err, auth0.ErrServer) {
+			t.Errorf("after its time: %v", err)
+		}
+	})
+}
+
+// The service provider metadata of a connection is a sibling of the call in the
+// list.
+func TestConnectionMetadata(t *testing.T) {
+	t.Parallel()
+	api := authentication.New(newClient(t, func(r *http.Request, _ string) answer {
+		if r.URL.String() != "https://example.auth0.com/samlp/metadata?connection=the+one" {
+			t.Error(r.URL)
+		}
+		return reply(200, "application/xml", "<x/>")
+	}))
+	if x, err := api.SAML.ConnectionMetadata(t.Context(), "the one"); err != nil || string(x) != "<x/>" {
+		t.Errorf("%s, %v", x, err)
+	}
+}
+
+// A profile has its claims beside its fields, in either form of updated_at, and
+// one odd member spoils nothing.
+func TestUserInfoForms(t *testing.T) {
+	t.Parallel()
+	body := ""
+	api := authentication.New(newClient(t, func(*http.Request, string) answer { return replyJSON(200, body) }))
+	for _, c := range []struct {
+		body  string
+		at    int64
+		email string
+	}{
+		{`{"sub":"u","email":"a@example.com","updated_at":1755684672,"https://example.com/role":"admin"}`, 1755684672, "a@example.com"},
+		{`{"sub":"u","email":"a@example.com","updated_at":"2025-08-20T10:11:12Z","https://example.com/role":"admin"}`, 1755684672, "a@example.com"},
+		{`{"sub":"u","email":7,"updated_at":"yesterday","https://example.com/role":"admin"}`, time.Time{}.Unix(), ""},
+	} {
+		body = c.body
+		u, err := api.OAuth.UserInfo(t.Context(), "token")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if u.Subject != "u" || u.UpdatedAt.Unix() != c.at || u.Email != c.email || string(u.Claims["https://example.com/role"]) != `"admin"` {
+			t.Errorf("%+v of %s", u, c.body)
+		}
+	}
+}
