@@ -27,6 +27,18 @@ func TestOnePart(t *testing.T) {
 	}
 }
 
+func TestSeveralParts(t *testing.T) {
+	var out bytes.Buffer
+	if err := run(t.Context(), []string{"-only", "codec,code", "-time", "1ms", "-rounds", "1"}, &out); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"\n## Pages of the Management API\n", "decode 50 connections", "\n## How much code it is\n", "go-auth0 v3.0.0"} {
+		if !strings.Contains(out.String(), want) {
+			t.Errorf("the page lacks %q:\n%s", want, out.String())
+		}
+	}
+}
+
 func TestRefusals(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "x.md")
 	for _, c := range []struct {

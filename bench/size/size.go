@@ -1,6 +1,7 @@
 // Package size measures what a program takes on with the SDK: the bytes of its
 // binary, the allocations before its main, the packages it links. The programs
-// that are compared lie below programs/; each reads one user.
+// that are compared lie below programs/. Each reads one user, and those named
+// all keep every method that there is besides.
 package size
 
 import (
@@ -24,13 +25,24 @@ const (
 	Typed = "typed" // management.Users.Get
 	V1    = "v1"    // go-auth0 v1.45.0
 	V3    = "v3"    // go-auth0 v3.0.0
+
+	FloorAll = "floorall" // net/http, every method kept
+	TypedAll = "typedall" // management
+	V1All    = "v1all"    // go-auth0 v1.45.0
+	V3All    = "v3all"    // go-auth0 v3.0.0
 )
 
-// names says in the table what a program uses.
-func names(program string) string {
+// MostOver is the most bytes that a program with management should have over
+// one with net/http alone, when it makes one call.
+const MostOver = 600_000
+
+// Name says what a program uses.
+func Name(program string) string {
 	return map[string]string{
 		Floor: "net/http", Retry: "net/http, go-retryablehttp", Call: "auth0.Call", Typed: "auth0, management",
 		V1: "go-auth0 v1.45.0", V3: "go-auth0 v3.0.0",
+		FloorAll: "net/http, every method", TypedAll: "auth0, management, every method",
+		V1All: "go-auth0 v1.45.0, every method", V3All: "go-auth0 v3.0.0, every method",
 	}[program]
 }
 
@@ -52,7 +64,7 @@ func Measure(ctx context.Context, programs ...string) ([]Result, error) {
 	var results []Result
 	for _, p := range programs {
 		path := filepath.Join(dir, p)
-		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, pkg(p))
+		build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", path, Package(p))
 		if out, err := build.CombinedOutput(); err != nil {
 			return nil, fmt.Errorf("building %s: %w\n%s", p, err, out)
 		}
@@ -69,7 +81,8 @@ func Measure(ctx context.Context, programs ...string) ([]Result, error) {
 	return results, nil
 }
 
-func pkg(program string) string {
+// Package returns the path of a program's package.
+func Package(program string) string {
 	return "github.com/headroom-go/auth0/bench/size/programs/" + program
 }
 
@@ -110,13 +123,33 @@ func Links(ctx context.Context, pkg string) ([]string, error) {
 // the others are compared with.
 func Print(w io.Writer, results []Result) error {
 	t := tabwriter.NewWriter(w, 0, 8, 1, ' ', 0)
-	_, _ = fmt.Fprintln(t, "| a program that reads one user with\t| stripped binary\t| over the first\t| allocations before main\t| over the first\t|")
-	_, _ = fmt.Fprintln(t, "| ---\t| ---\t| ---\t| ---\t| ---\t|")
+	_, _ = fmt.Fprintln(t, "| a program that reads one user with\t| stripped binary\t| over the first\t| budget\t| allocations before main\t| over the first\t|")
+	_, _ = fmt.Fprintln(t, "| ---\t| ---\t| ---\t| ---\t| ---\t| ---\t|")
 	for _, r := range results {
-		_, _ = fmt.Fprintf(t, "| %s\t| %.2f MB\t| +%.2f MB\t| %d\t| +%d\t|\n", names(r.Program), mega(r.Bytes), mega(r.Bytes-results[0].Bytes),
-			r.Allocs, r.Allocs-results[0].Allocs)
+		_, _ = fmt.Fprintf(t, "| %s\t| %.2f MB\t| +%.2f MB\t| %s\t| %d\t| +%d\t|\n", Name(r.Program), mega(r.Bytes), mega(r.Bytes-results[0].Bytes),
+			r.verdict(results), r.Allocs, r.Allocs-results[0].Allocs)
 	}
 	return t.Flush()
+}
+
+// verdict compares the bytes with their budget.
+func (r *Result) verdict(all []Result) string {
+	kept := func(ok bool) string {
+		if ok {
+			return "kept"
+		}
+		return "missed"
+	}
+	for _, o := range all {
+		switch {
+		case r.Program == Typed && o.Program == Floor:
+			over := r.Bytes - o.Bytes
+			return fmt.Sprintf("+%.1f MB, %s (+%.2f MB)", mega(MostOver), kept(over <= MostOver), mega(over))
+		case r.Program == TypedAll && o.Program == V3All:
+			return fmt.Sprintf("1/2 of %s, %s (%.3f)", Name(V3), kept(2*r.Bytes <= o.Bytes), float64(r.Bytes)/float64(o.Bytes))
+		}
+	}
+	return ""
 }
 
 func mega(n int64) float64 { return float64(n) / 1e6 }

@@ -18,17 +18,17 @@ type Result struct {
 	Bytes  int64         // of an operation
 }
 
-// Measure runs the cases one after the other, each for about d, and takes the
-// best of n rounds: what else runs on a machine only ever adds time.
+// Measure runs the cases one after the other, each for about d, and that n
+// times over. It takes the best of each case: what else runs on a machine only
+// ever adds time.
 func Measure(cases []Case, d time.Duration, n int) ([]Result, error) {
 	testing.Init()
 	if err := flag.Set("test.benchtime", d.String()); err != nil {
 		return nil, err
 	}
-	var results []Result
-	for _, c := range cases {
-		best := Result{Case: c}
-		for i := range n {
+	results := make([]Result, len(cases))
+	for round := range n {
+		for i, c := range cases {
 			r := testing.Benchmark(c.Bench)
 			if r.N == 0 {
 				return nil, fmt.Errorf("%s, %s: the benchmark failed", c.What, c.Who)
@@ -37,11 +37,10 @@ func Measure(cases []Case, d time.Duration, n int) ([]Result, error) {
 			if cpu, ok := r.Extra[processorUnit]; ok {
 				t = time.Duration(cpu)
 			}
-			if i == 0 || t < best.Time {
-				best.Time, best.Allocs, best.Bytes = t, r.AllocsPerOp(), r.AllocedBytesPerOp()
+			if round == 0 || t < results[i].Time {
+				results[i] = Result{Case: c, Time: t, Allocs: r.AllocsPerOp(), Bytes: r.AllocedBytesPerOp()}
 			}
 		}
-		results = append(results, best)
 	}
 	return results, nil
 }
@@ -60,18 +59,26 @@ func Print(w io.Writer, results []Result) error {
 
 // verdict compares a result with its budget.
 func (r *Result) verdict(all []Result) string {
+	took, over := r.Time, ""
+	for _, o := range all {
+		if r.Over == "" || o.What != r.What || o.Who != r.Over {
+			continue
+		}
+		if r.Times > 0 {
+			ratio := float64(r.Time) / float64(o.Time)
+			return fmt.Sprintf("%g of %s, %s (%.2f)", r.Times, o.Who, kept(ratio <= r.Times), ratio)
+		}
+		took, over = took-o.Time, "+"
+	}
 	if r.Budget == 0 {
 		return ""
 	}
-	took, over := r.Time, ""
-	for _, o := range all {
-		if r.Over != "" && o.What == r.What && o.Who == r.Over {
-			took, over = took-o.Time, "+"
-		}
+	return fmt.Sprintf("%s%s, %s (%s%s)", over, r.Budget, kept(took <= r.Budget), over, took)
+}
+
+func kept(ok bool) string {
+	if ok {
+		return "kept"
 	}
-	how := "kept"
-	if took > r.Budget {
-		how = "missed"
-	}
-	return fmt.Sprintf("%s%s, %s (%s%s)", over, r.Budget, how, over, took)
+	return "missed"
 }

@@ -59,5 +59,22 @@ func crowd(b *testing.B, op func() error) {
 	b.ReportMetric(float64((processorTime()-before).Nanoseconds())/float64(b.N), processorUnit)
 }
 
-// processorUnit is the unit of the metric that crowd reports.
+// Processor measures what the processors work for an operation, the garbage
+// collector included, and not how long it takes: a busy machine changes that
+// far less. The operation has been done once when measuring begins.
+func Processor(b *testing.B, op func() error) {
+	b.ReportAllocs()
+	if err := op(); err != nil {
+		b.Fatal(err)
+	}
+	before := processorTime()
+	for b.Loop() {
+		if err := op(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64((processorTime()-before).Nanoseconds())/float64(b.N), processorUnit)
+}
+
+// processorUnit is the unit of the metric that crowd and Processor report.
 const processorUnit = "cpu-ns/op"

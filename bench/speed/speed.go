@@ -26,6 +26,9 @@ type Case struct {
 	Budget time.Duration
 	// Over is the Who whose time is subtracted before the budget is applied.
 	Over string
+	// Times is the most that the time may be as a multiple of that of Over, 0
+	// for no such budget.
+	Times float64
 	// Bench measures it.
 	Bench func(b *testing.B)
 }

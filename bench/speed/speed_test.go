@@ -122,8 +122,12 @@ func TestVerdict(t *testing.T) {
 		{Case: Case{What: "a", Who: Ours, Over: HTTP, Budget: 3 * time.Microsecond}, Time: 6 * time.Microsecond},
 		{Case: Case{What: "b", Who: Ours, Budget: 150}, Time: 150},
 		{Case: Case{What: "b", Who: Ours, Budget: 150}, Time: 151},
+		{Case: Case{What: "c", Who: Rate}, Time: 200},
+		{Case: Case{What: "c", Who: Ours, Over: Rate, Times: 0.7}, Time: 140},
+		{Case: Case{What: "c", Who: Ours, Over: Rate, Times: 0.7}, Time: 150},
 	}
-	for i, want := range []string{"", "+3µs, kept (+2µs)", "+3µs, missed (+4µs)", "150ns, kept (150ns)", "150ns, missed (151ns)"} {
+	for i, want := range []string{"", "+3µs, kept (+2µs)", "+3µs, missed (+4µs)", "150ns, kept (150ns)", "150ns, missed (151ns)",
+		"", "0.7 of x/time/rate, kept (0.70)", "0.7 of x/time/rate, missed (0.75)"} {
 		if got := all[i].verdict(all); got != want {
 			t.Errorf("verdict of row %d is %q, want %q", i, got, want)
 		}

@@ -33,9 +33,8 @@ func call(domain, method string) error {
 		return err
 	}
 	var user map[string]any
-	if err := json.NewDecoder(resp.Body).Decode(&user); err != nil {
-		return err
-	}
+	err = json.NewDecoder(resp.Body).Decode(&user)
+	_ = resp.Body.Close()
 	reflect.ValueOf(resp.Body).MethodByName(method).Call(nil)
-	return nil
+	return err
 }
