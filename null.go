@@ -34,20 +34,13 @@ func NullOf[T any](v T) Null[T] { return Null[T]{value: v, state: nullValue} }
 // NullValue returns a Null that is null: sent, it clears the field.
 func NullValue[T any]() Null[T] { return Null[T]{state: nullNull} }
 
-// Get returns the value and true, or the zero value and false when n is absent
-// or null.
-func (n Null[T]) Get() (T, bool) { return n.value, n.state == nullValue }
+// ValueOf returns the value of a Null and true, or the zero value and false when
+// it is absent or null. It is no method, because methods of a type with a
+// parameter are compiled for every type that it is used with.
+func ValueOf[T any](n Null[T]) (T, bool) { return n.value, n.state == nullValue }
 
-// Or returns the value, or def when n is absent or null.
-func (n Null[T]) Or(def T) T {
-	if n.state == nullValue {
-		return n.value
-	}
-	return def
-}
-
-// IsNull reports whether n is null. An absent n is not.
-func (n Null[T]) IsNull() bool { return n.state == nullNull }
+// IsNull reports whether a Null is null. An absent one is not.
+func IsNull[T any](n Null[T]) bool { return n.state == nullNull }
 
 // IsZero reports whether n is absent. encoding/json asks it for fields with the
 // omitzero option.

@@ -34,14 +34,14 @@ func TestNull(t *testing.T) {
 		}
 	}
 	n := auth0.NullOf("x")
-	if v, ok := n.Get(); v != "x" || !ok || n.IsNull() || n.IsZero() || n.Or("y") != "x" {
+	if v, ok := auth0.ValueOf(n); v != "x" || !ok || auth0.IsNull(n) || n.IsZero() {
 		t.Errorf("%+v", n)
 	}
 	var absent auth0.Null[string]
-	if v, ok := absent.Get(); v != "" || ok || absent.IsNull() || !absent.IsZero() || absent.Or("y") != "y" {
+	if v, ok := auth0.ValueOf(absent); v != "" || ok || auth0.IsNull(absent) || !absent.IsZero() {
 		t.Errorf("%+v", absent)
 	}
-	if null := auth0.NullValue[string](); !null.IsNull() || null.IsZero() || null.Or("y") != "y" {
+	if null := auth0.NullValue[string](); !auth0.IsNull(null) || null.IsZero() {
 		t.Errorf("%+v", null)
 	}
 	if b, err := json.Marshal(absent); err != nil || string(b) != "null" {

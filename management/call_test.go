@@ -233,7 +233,7 @@ func TestMismatches(t *testing.T) {
 			{"a connection", `{"id":"con_1","strategy":"auth0","options":{"disable_signup":"yes","import_mode":true,"password_history":{"enable":1,"size":5}}}`,
 				func(o auth0.RequestOption) (any, error) {
 					v, err := api.Connections.Get(t.Context(), "con_1", nil, o)
-					history, _ := v.Options.Auth0.PasswordHistory.Get()
+					history, _ := auth0.ValueOf(v.Options.Auth0.PasswordHistory)
 					return fmt.Sprint(*v.Options.Auth0.ImportMode, *history.Size), err
 				}, "true 5", "[options.disable_signup: string in place of bool options.password_history.enable: number in place of bool]"},
 			{"a list under a key", `{"user_attribute_profile_templates":[{"id":"n"},{"id":7,"display_name":"d"}]}`,

@@ -265,7 +265,7 @@ func TestToUpdate(t *testing.T) {
 			var c Connection
 			into(t, `{"id":"con_1","name":"db","strategy":"auth0","enabled_clients":["c"],"realms":["db"],"options":{"import_mode":false,"disable_signup":false,"mine":{"x":1},"passwordPolicy":"good"},"metadata":{"k":"v"}}`, &c)
 			up := c.ToUpdate()
-			o, _ := up.Options.Get()
+			o, _ := auth0.ValueOf(up.Options)
 			o.Auth0.DisableSignup = new(true)
 			return up
 		}, `{"realms":["db"],"options":{"import_mode":false,"disable_signup":true,"mine":{"x":1},"passwordPolicy":"good"},"metadata":{"k":"v"}}`},
