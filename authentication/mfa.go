@@ -155,7 +155,7 @@ type Authenticator struct {
 	Type              string     `json:"type,omitempty"`
 	OOBChannel        string     `json:"oob_channel,omitempty"`
 	OOBChannels       StringList `json:"oob_channels,omitempty"`
-	// Name is a hint at the address, as +1XXXXXXXX55 is.
+	// Name is a hint at the address, as +1••••••••55 is.
 	Name string `json:"name,omitempty"`
 }
 
