@@ -192,8 +192,8 @@ func choose(parts []part, only string) ([]part, error) {
 func head(w *bytes.Buffer) {
 	fmt.Fprintf(w, `# Benchmarks
 
-Written by `+"`go -C bench run . -o ../docs/benchmarks.md`"+` (or `+"`make figures`"+`), which measures all of it in one run. On %s/%s, %d processors, %s.
-`, runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
+Written by `+"`go -C bench run . %s`"+`, which measures all of it in one run (`+"`make figures`"+` does so with the defaults). On %s/%s, %d processors, %s.
+`, strings.Join(os.Args[1:], " "), runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 	if info, ok := debug.ReadBuildInfo(); ok {
 		var peers []string
 		for _, d := range info.Deps {

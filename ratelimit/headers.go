@@ -164,7 +164,6 @@ type quota struct {
 	quotaFigure
 	left    int64 // after our own requests
 	resetAt int64 // ns
-	sent    int64 // requests charged since the last reading was sent
 }
 
 func (q *quota) turn(now int64) {

@@ -236,11 +236,6 @@ func (l *Limiter) now() int64 {
 	return int64(l.clock.Now().Sub(l.start))
 }
 
-// until is the timer's duration from now to at.
-func (l *Limiter) until(at, now int64) time.Duration {
-	return time.Duration(max(at-now, 0))
-}
-
 // Ticket is the permission to send one request. Done must be called exactly
 // once; further calls, also on copies made after, do nothing.
 type Ticket struct {
@@ -616,7 +611,6 @@ func (l *Limiter) admit(c *class, client uint64, since, now int64) Ticket {
 	if c.quotas != nil {
 		for _, q := range c.quotas[client] {
 			q.left--
-			q.sent++
 		}
 	}
 	if l.hooks != nil {

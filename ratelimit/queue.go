@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"container/heap"
 	"math"
+	"time"
 )
 
 // class is one distinct set of buckets and the requests that wait for it, so
@@ -392,7 +393,7 @@ func (l *Limiter) arm(now int64) {
 		}
 		return
 	}
-	d := l.until(at, now)
+	d := time.Duration(max(at-now, 0))
 	if l.timer == nil {
 		l.timer = l.clock.AfterFunc(d, l.wake)
 		return

@@ -126,7 +126,6 @@ type showing int
 const (
 	showEmptier showing = iota
 	showFirst
-	showLast
 )
 
 type network struct {
@@ -204,8 +203,6 @@ func (w *world) arrive() (ok bool, h header) {
 	switch {
 	case !ok:
 		shown = by
-	case w.sc.show == showLast:
-		shown = n - 1
 	case w.sc.show == showEmptier:
 		for i, b := range w.buckets {
 			if b.Level(w.now) < w.buckets[shown].Level(w.now) {
