@@ -28,6 +28,11 @@ var (
 	// ErrTooManyAttempts is an answer of attack protection. It ends when the
 	// user or the address is unblocked, and no pacing helps.
 	ErrTooManyAttempts = errors.New("too many attempts")
+	// ErrNotSent says that no attempt of the call can have been carried out: each
+	// was kept back, failed before its first byte was written, or was rejected by
+	// a rate limit. Repeating the call later is safe whatever it does. A failure
+	// on the network without it leaves open what the server has done.
+	ErrNotSent = errors.New("not sent")
 	// ErrSlowDown is the answer to polling faster than the interval allows.
 	ErrSlowDown = errors.New("slow down")
 )
@@ -67,6 +72,7 @@ type Error struct {
 	Attempts int
 
 	rejected bool
+	notSent  bool
 	body     []byte
 	err      error
 }
@@ -151,6 +157,8 @@ func (e *Error) Is(target error) bool {
 	switch target {
 	case ErrRateLimited:
 		return e.rejected
+	case ErrNotSent:
+		return e.notSent
 	case ErrTooManyAttempts:
 		return e.Code == "too_many_attempts"
 	case ErrSlowDown:

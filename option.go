@@ -278,6 +278,7 @@ type request struct {
 	bearerSource TokenSource
 	customDomain string
 	cursor       string
+	prepare      []func(*http.Request) error
 	err          error
 }
 
@@ -401,6 +402,23 @@ func AttemptTimeout(d time.Duration) RequestOption {
 			d = -1
 		}
 		r.attempt = d
+	}
+}
+
+// Prepare has f look at each attempt of the call after the throttle admitted it
+// and right before it is sent: the place for whatever depends on that moment, such
+// as a signature over the time. f may set and delete headers; they are those of
+// this one attempt. Its error ends the call: the attempt is not sent, takes nothing
+// of any limit, and is not repeated. f is called by one goroutine at a time, with
+// nothing locked, and not for requests that a redirect sends to another host.
+// Several functions are called in the order of the options.
+func Prepare(f func(*http.Request) error) RequestOption {
+	return func(r *request) {
+		if f == nil {
+			r.failf("Prepare needs a function")
+			return
+		}
+		r.prepare = append(r.prepare, f)
 	}
 }
 

@@ -58,7 +58,7 @@ func (c *Client) send(ctx context.Context, method, path string, args []string, q
 		return nil, err
 	}
 	s := &sending{c: c, method: method, route: path, request: r, payload: p, stream: stream}
-	s.call = &call{Admission: r.admission, path: escaped, attempt: c.attempt}
+	s.call = &call{Admission: r.admission, path: escaped, attempt: c.attempt, prepare: r.prepare, host: c.base.Host}
 	s.call.Template = path
 	if s.call.Reserve == 0 {
 		s.call.Reserve = c.reserve
@@ -317,7 +317,7 @@ func (s *sending) safe() bool {
 
 func (s *sending) mayRepeatAfter(ctx context.Context, err error) bool {
 	if s.call.refused.Load() {
-		return false // the limiter said no, and it has considered waiting
+		return false // kept back on purpose, after waiting was considered
 	}
 	// A request that never left may be repeated whatever it does.
 	if !s.safe() && !s.call.unsent.Load() {
@@ -333,6 +333,7 @@ func (s *sending) newError() *Error {
 		Method: s.method, Route: s.route,
 		Limit: -1, Remaining: -1,
 		Attempts: int(s.call.sent.Load()),
+		notSent:  !s.call.reached.Load(),
 	}
 	if s.resp == nil {
 		return e

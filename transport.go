@@ -139,11 +139,14 @@ type callKey struct{}
 // it.
 type call struct {
 	Admission
-	path    string        // the escaped path that Template belongs to, "" for any
-	attempt time.Duration // bound on each attempt, 0 for none
-	sent    atomic.Int32  // times the request was sent
-	unsent  atomic.Bool   // the last attempt failed before its first byte was written
-	refused atomic.Bool   // the limiter did not admit the request
+	path    string                      // the escaped path that Template belongs to, "" for any
+	attempt time.Duration               // bound on each attempt, 0 for none
+	prepare []func(*http.Request) error // see Prepare
+	host    string                      // the only one whose requests are prepared
+	sent    atomic.Int32                // times the request was sent
+	reached atomic.Bool                 // an attempt may have been carried out
+	unsent  atomic.Bool                 // the last attempt failed before its first byte was written
+	refused atomic.Bool                 // the limiter or a function of Prepare kept the request back
 }
 
 // exchangeKey is where the context of a sent request carries its *exchange.
@@ -187,11 +190,17 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	ctx := req.Context()
 	c, _ := ctx.Value(callKey{}).(*call)
 	if limiter == nil {
+		out, err := c.prepared(req)
+		if err != nil {
+			closeBody(req)
+			return nil, err
+		}
 		if c != nil {
 			c.sent.Add(1)
 			c.unsent.Store(false)
+			c.reached.Store(true)
 		}
-		return t.base().RoundTrip(req)
+		return t.base().RoundTrip(out)
 	}
 	x := &exchange{req: req, call: c, limiter: limiter}
 	x.admit = ratelimit.Request{
@@ -248,12 +257,8 @@ func (t *Transport) attempt(ctx context.Context, x *exchange) (resp *http.Respon
 	x.wrote.Store(false)
 
 	var cancel context.CancelFunc
-	if x.call != nil {
-		x.call.sent.Add(1)
-		x.call.unsent.Store(false)
-		if x.call.attempt > 0 {
-			ctx, cancel = context.WithTimeoutCause(ctx, x.call.attempt, ErrAttemptTimeout)
-		}
+	if x.call != nil && x.call.attempt > 0 {
+		ctx, cancel = context.WithTimeoutCause(ctx, x.call.attempt, ErrAttemptTimeout)
 	}
 	out, err := x.outgoing(ctx)
 	if err != nil {
@@ -263,6 +268,10 @@ func (t *Transport) attempt(ctx context.Context, x *exchange) (resp *http.Respon
 		}
 		return nil, false, err
 	}
+	if x.call != nil {
+		x.call.sent.Add(1)
+		x.call.unsent.Store(false)
+	}
 	resp, err = t.base().RoundTrip(out)
 	if err != nil {
 		// Without reports from the base there is no telling: the tokens stay
@@ -271,6 +280,9 @@ func (t *Transport) attempt(ctx context.Context, x *exchange) (resp *http.Respon
 		x.feedback = ticket.Done(ratelimit.Outcome{Sent: !unsent})
 		if x.call != nil {
 			x.call.unsent.Store(unsent)
+			if !unsent {
+				x.call.reached.Store(true)
+			}
 		}
 		err = attemptError(x.req.Context(), ctx, err)
 		if cancel != nil {
@@ -302,6 +314,9 @@ func (t *Transport) attempt(ctx context.Context, x *exchange) (resp *http.Respon
 		x.watchJob(resp, &outcome)
 	}
 	x.rejected, x.busy = outcome.Rejected, outcome.Busy
+	if x.call != nil && !x.rejected {
+		x.call.reached.Store(true)
+	}
 	x.feedback = ticket.Done(outcome)
 	if !outcome.Rejected {
 		t.log(x, "auth0: sent", resp.StatusCode, nil)
@@ -351,7 +366,28 @@ func (x *exchange) outgoing(ctx context.Context) (*http.Request, error) {
 		}
 		out.Body = body
 	}
-	return out, nil
+	prepared, err := x.call.prepared(out)
+	if err != nil {
+		closeBody(out)
+	}
+	return prepared, err
+}
+
+// prepared returns req as the functions of Prepare leave it, with a header of
+// its own; req itself where there are none.
+func (c *call) prepared(req *http.Request) (*http.Request, error) {
+	if c == nil || len(c.prepare) == 0 || req.URL.Host != c.host {
+		return req, nil
+	}
+	out := *req
+	out.Header = req.Header.Clone()
+	for _, f := range c.prepare {
+		if err := f(&out); err != nil {
+			c.refused.Store(true)
+			return nil, err
+		}
+	}
+	return &out, nil
 }
 
 func (t *Transport) log(x *exchange, msg string, status int, err error) {
