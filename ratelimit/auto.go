@@ -106,7 +106,7 @@ func (l *Limiter) change(p *Plan, now int64) (open int64) {
 	}
 	l.active, l.waiting = nil, 0
 	clear(l.classes)
-	l.latest = nil
+	l.latest.Store(nil)
 	for _, w := range waiting {
 		w.class = l.classify(w.req, p.Route(w.req))
 		l.requeue(w)

@@ -154,10 +154,10 @@ type Limiter struct {
 	plan   atomic.Pointer[Plan]
 	quotas atomic.Bool // a quota header has been seen
 
+	latest atomic.Pointer[class] // of the request before, read without the lock
+
 	mu        sync.Mutex
 	classes   map[classKey]*class
-	latestKey classKey
-	latest    *class // of latestKey
 	buckets   map[bucketKey]*bucket
 	active    []*class
 	waiting   int
@@ -347,6 +347,14 @@ func (r *Request) check() error {
 // begin routes a request, takes the lock, and returns the request's class, a
 // hash of its client where quotas by client are in force, and the time.
 func (l *Limiter) begin(r *Request) (*class, uint64, int64) {
+	if c := l.latest.Load(); c != nil && c.repeats(r, l.reserve) && !l.quotas.Load() {
+		// Most requests are like the one before.
+		l.mu.Lock()
+		if l.latest.Load() == c {
+			return c, 0, l.now()
+		}
+		l.mu.Unlock()
+	}
 	p := l.plan.Load()
 	rt := p.Route(r)
 	client := uint64(0)
@@ -411,21 +419,18 @@ func (l *Limiter) wake() {
 // classify returns the class of a request.
 func (l *Limiter) classify(r *Request, rt Route) *class {
 	k := classKey{buckets: rt.Buckets, keys: rt.Keys, n: uint8(rt.N), reserve: max(l.reserve, r.Reserve)}
-	if l.latest != nil && k == l.latestKey {
-		return l.latest // most requests are like the one before
-	}
 	c := l.classes[k]
 	if c == nil {
-		c = l.newClass(k, rt, r.Method)
+		c = l.newClass(k, rt, r)
 	}
-	l.latestKey, l.latest = k, c
+	l.latest.Store(c)
 	return c
 }
 
-func (l *Limiter) newClass(k classKey, rt Route, method string) *class {
+func (l *Limiter) newClass(k classKey, rt Route, r *Request) *class {
 	now := l.now()
 	l.sweep(now)
-	c := &class{route: rt, method: method, reserve: k.reserve}
+	c := &class{route: rt, method: r.Method, reserve: k.reserve, fixed: rt.fixed && r.Template != ""}
 	plan := l.plan.Load()
 	for i := range rt.N {
 		spec := &plan.Buckets[rt.Buckets[i]]
@@ -450,7 +455,7 @@ func (l *Limiter) sweep(now int64) {
 		return
 	}
 	l.sweepAt = now + int64(time.Minute)
-	l.latest = nil
+	l.latest.Store(nil)
 	for k, c := range l.classes {
 		if c.waiting == 0 && l.idle(c, now) {
 			delete(l.classes, k)
@@ -495,6 +500,12 @@ func (c *class) name() string {
 		return c.method + " (no published limit)"
 	}
 	return c.method + " " + c.route.Template
+}
+
+// repeats reports whether a request is of the class for certain, told from no
+// more than its method and template.
+func (c *class) repeats(r *Request, reserve float64) bool {
+	return c.fixed && r.Template == c.route.Template && r.Method == c.method && max(reserve, r.Reserve) == c.reserve
 }
 
 // extraFor is the level that a request of a priority leaves in bucket i: the

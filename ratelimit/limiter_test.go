@@ -1033,3 +1033,46 @@ func TestNoIdleAlarms(t *testing.T) {
 		})
 	}
 }
+
+// A request like the one before is not routed again; one that only looks like it is.
+func TestRepeatedRoutes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		plan, err := Named("enterprise")
+		if err != nil {
+			t.Fatal(err)
+		}
+		l := newLimiter(t, Options{Plan: plan})
+		list := func(query string, reserve float64) *Request {
+			return &Request{Method: "GET", Path: "/api/v2/clients", Template: "/api/v2/clients", RawQuery: query, Reserve: reserve}
+		}
+		user := func(method string) *Request {
+			return &Request{Method: method, Path: "/api/v2/users/auth0%7C1", Template: "/api/v2/users/{id}"}
+		}
+		modest := user("GET")
+		modest.Reserve = 0.5
+		sequence := []*Request{
+			user("GET"), user("GET"), modest, user("GET"), user("PATCH"), user("DELETE"), user("GET"),
+			list("", 0), list("q=x", 0), list("", 0), list("", 0.5), list("", 0),
+			{Method: "POST", Path: "/userinfo", Template: "/userinfo", Details: subject("a")},
+			{Method: "POST", Path: "/userinfo", Template: "/userinfo", Details: subject("b")},
+			{Method: "GET", Path: "/api/v2/users/auth0%7C1"}, user("GET"),
+		}
+		for i, r := range slices.Concat(sequence, sequence) {
+			c, _, _ := l.begin(r)
+			l.unlock(nil)
+			want := plan.Route(r)
+			got := make([]string, len(c.buckets))
+			for k, b := range c.buckets {
+				got[k] = fmt.Sprint(b.spec.Name, b.key)
+			}
+			names := make([]string, want.N)
+			for k := range want.N {
+				names[k] = fmt.Sprint(plan.Buckets[want.Buckets[k]].Name, want.Keys[k])
+			}
+			if !slices.Equal(got, names) || c.reserve != r.Reserve {
+				t.Errorf("request %d, %s %s: draws from %q with reserve %v, want %q with %v", i, r.Method, r.Path, got, c.reserve, names, r.Reserve)
+			}
+		}
+	})
+}

@@ -11,6 +11,7 @@ import (
 type class struct {
 	route   Route // of the first request that drew from this set
 	method  string
+	fixed   bool // every request of that template and method draws from this set
 	reserve float64
 	buckets []*bucket
 	extra   []int64 // units to leave in each bucket: reserve

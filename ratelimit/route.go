@@ -28,6 +28,8 @@ type Route struct {
 	// else a hash of the identity that the bucket counts by. Hashes hold for
 	// this process only.
 	Keys [maxRouteBuckets]uint64
+
+	fixed bool // it follows from method and template alone
 }
 
 // Route returns the buckets that the request draws from. It is safe for
@@ -66,8 +68,10 @@ func (r *Route) add(bucket uint16, key uint64) {
 // route finds the leaf of a request and evaluates it.
 func (r *planRouter) route(q *Request, route *Route) {
 	path, leaf, dots := q.Path, (*routeLeaf)(nil), false
+	fixed := false
 	if q.Template != "" {
 		leaf, dots = r.find(q.Method, q.Template)
+		fixed = leaf != nil
 		if path == "" {
 			path = q.Template
 		}
@@ -81,6 +85,7 @@ func (r *planRouter) route(q *Request, route *Route) {
 	}
 	if leaf != nil {
 		*route = leaf.route
+		route.fixed = fixed && leaf.plain
 		if !leaf.plain {
 			leaf.evaluate(q, path, r.seed, route)
 		}

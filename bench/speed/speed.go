@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"sync"
 	"testing"
 	"time"
 
@@ -38,6 +39,9 @@ const (
 	Ours = "headroom"
 	Rate = "x/time/rate"
 	HTTP = "net/http"
+	// Floor is two readings of the clock and two rounds of a mutex: what anything
+	// costs that notes when a request begins and when it ends.
+	Floor = "clock and mutex"
 )
 
 // ceiling is the largest figure that a plan may have: buckets of this size and
@@ -114,6 +118,7 @@ func Cases() []Case {
 		{What: three, Who: Ours, Budget: 150 * time.Nanosecond, Bench: func(b *testing.B) { acquire(b, threeBuckets(), answered(ceiling)) }},
 		{What: three + ", no headers in the answer", Who: Ours, Bench: func(b *testing.B) { acquire(b, threeBuckets(), unheaded()) }},
 		{What: three, Who: Rate, Bench: func(b *testing.B) { reserve(b, 3) }},
+		{What: three, Who: Floor, Bench: clockAndMutex},
 		{What: three + many, Who: Ours, Bench: func(b *testing.B) { acquireParallel(b, threeBuckets()) }},
 		{What: three + many, Who: Rate, Bench: func(b *testing.B) { reserveParallel(b, 3) }},
 		{What: queued, Who: Ours, Bench: handOff},
@@ -149,6 +154,19 @@ func acquireParallel(b *testing.B, r ratelimit.Request) {
 			t.Done(answer)
 		}
 	})
+}
+
+func clockAndMutex(b *testing.B) {
+	var mu sync.Mutex
+	start, sum := time.Now(), time.Duration(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		for range 2 {
+			mu.Lock()
+			sum += time.Since(start)
+			mu.Unlock()
+		}
+	}
 }
 
 // reserve measures Reserve on n limiters in turn. It neither charges them all
