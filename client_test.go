@@ -14,6 +14,7 @@ import (
 	"net/http/cookiejar"
 	"net/http/httptest"
 	"net/url"
+	"reflect"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -221,9 +222,9 @@ func TestCallKeepsWhatFits(t *testing.T) {
 	}
 	const body = `{"user_id":"u1","tenant":"t1","logins_count":"many","created_at":"yesterday","last_login":"",
 		"identities":[{"user_id":17,"isSocial":true},{"user_id":"x"}],"meta":{"a":"b","c":3},"extra":{"e":{"user_id":"y"},"f":[]},"NAME":"Alice"}`
-	var m auth0.Meta
+	var m, second auth0.Meta
 	c := newClient(t, func(*http.Request) (*http.Response, error) { return replyJSON(200, body), nil })
-	u, err := auth0.Call[user](t.Context(), c, "GET", "/x", nil, nil, nil, []auth0.RequestOption{auth0.Capture(&m)})
+	u, err := auth0.Call[user](t.Context(), c, "GET", "/x", nil, nil, nil, []auth0.RequestOption{auth0.Capture(&m), auth0.Capture(nil), auth0.Capture(&second)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,6 +245,9 @@ func TestCallKeepsWhatFits(t *testing.T) {
 	}
 	if m.Status != 200 || string(m.Body) != body || m.Attempts != 1 {
 		t.Errorf("meta %+v", m)
+	}
+	if !reflect.DeepEqual(second, m) {
+		t.Errorf("the second of two captures has %+v, the first %+v", second, m)
 	}
 }
 

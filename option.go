@@ -273,7 +273,7 @@ type request struct {
 	hasRaw       bool
 	attempt      time.Duration
 	repeat       repeat
-	meta         *Meta
+	meta         []*Meta
 	bearer       string
 	bearerSource TokenSource
 	customDomain string
@@ -438,9 +438,13 @@ func NoRetry() RequestOption {
 // limits, fields of unexpected types, the raw body. m is filled when the call
 // returns, also when it returns an error after an answer arrived, and must not
 // be shared by calls under way at the same time. Of several pages it describes
-// the last.
+// the last. Given several times, it fills each m; nil is ignored.
 func Capture(m *Meta) RequestOption {
-	return func(r *request) { r.meta = m }
+	return func(r *request) {
+		if m != nil {
+			r.meta = append(r.meta, m)
+		}
+	}
 }
 
 // Bearer authorises the call with a token in place of the client's own: the

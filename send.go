@@ -70,9 +70,7 @@ func (c *Client) send(ctx context.Context, method, path string, args []string, q
 	s.header = s.headers()
 
 	err = s.authorised(ctx)
-	if r.meta != nil {
-		s.capture()
-	}
+	s.capture()
 	return s, err
 }
 
@@ -357,22 +355,23 @@ func (s *sending) unexpected(err error) error {
 	return e
 }
 
-// capture fills the caller's Meta.
+// capture fills what the caller captures.
 func (s *sending) capture() {
-	m := s.request.meta
-	*m = Meta{Attempts: int(s.call.sent.Load()), Body: s.body}
-	if s.resp == nil {
-		m.RateLimit = RateLimit{Limit: -1, Remaining: -1}
-		return
+	for _, m := range s.request.meta {
+		*m = Meta{Attempts: int(s.call.sent.Load()), Body: s.body}
+		if s.resp == nil {
+			m.RateLimit = RateLimit{Limit: -1, Remaining: -1}
+			continue
+		}
+		m.Status, m.Header = s.resp.StatusCode, s.resp.Header
+		m.RateLimit, _ = RateLimitFrom(s.resp)
 	}
-	m.Status, m.Header = s.resp.StatusCode, s.resp.Header
-	m.RateLimit, _ = RateLimitFrom(s.resp)
 }
 
 // report passes on a field that did not fit its type.
 func (s *sending) report(m Mismatch) {
-	if s.request.meta != nil {
-		s.request.meta.Mismatches = append(s.request.meta.Mismatches, m)
+	for _, meta := range s.request.meta {
+		meta.Mismatches = append(meta.Mismatches, m)
 	}
 	if s.c.logger != nil {
 		s.c.logger.LogAttrs(context.Background(), slog.LevelDebug, "auth0: a field has an unexpected type",
