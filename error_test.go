@@ -1,8 +1,11 @@
 package auth0_test
 
 import (
+	"encoding/hex"
 	"errors"
+	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -74,6 +77,15 @@ func TestErrorText(t *testing.T) {
 	e := &auth0.Error{Method: "GET", Route: "/x", Status: 400, Code: "c", Message: "m", Attempts: 1}
 	if got, want := e.GoString(), `&auth0.Error{Status:400, Code:"c", Method:"GET", Route:"/x", Attempts:1}`; got != want {
 		t.Errorf("%q, want %q", got, want)
+	}
+	// Other verbs would print the fields one by one, the body among them.
+	for verb, want := range map[string]string{
+		"%v": e.Error(), "%+v": e.Error(), "%d": e.Error(), "%s": e.Error(), "%#v": e.GoString(),
+		"%q": strconv.Quote(e.Error()), "%x": hex.EncodeToString([]byte(e.Error())),
+	} {
+		if got := fmt.Sprintf(verb, e); got != want {
+			t.Errorf("%s prints %q, want %q", verb, got, want)
+		}
 	}
 }
 

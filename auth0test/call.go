@@ -35,6 +35,8 @@ type call struct {
 	search condition         // of the q parameter, nil without one
 	token  *grant            // the access token, nil without a valid one
 
+	thumbprint string // of the key of its DPoP proof, "" without one
+
 	parsed bool
 	fields map[string]string // top-level fields of a form or JSON body
 }
@@ -111,13 +113,22 @@ func parseFields(contentType string, body []byte) map[string]string {
 	return fields
 }
 
-// bearer returns the token of the Authorization header, "" without one.
+// bearer returns the access token of the Authorization header, "" without one.
 func (c *call) bearer() string {
 	scheme, token, _ := strings.Cut(c.header.Get("Authorization"), " ")
-	if !strings.EqualFold(scheme, "Bearer") {
+	if !strings.EqualFold(scheme, "Bearer") && !strings.EqualFold(scheme, "DPoP") {
 		return ""
 	}
 	return strings.TrimSpace(token)
+}
+
+// tokenScheme is how the Authorization header presents an access token: DPoP
+// when it says that the token is bound to a key, else Bearer.
+func (c *call) tokenScheme() string {
+	if scheme, _, _ := strings.Cut(c.header.Get("Authorization"), " "); strings.EqualFold(scheme, "DPoP") {
+		return "DPoP"
+	}
+	return "Bearer"
 }
 
 // clientID returns the application that a request to the Authentication API

@@ -37,6 +37,9 @@ func (t *Tenant) completeClient(doc map[string]any, secret string) {
 	} {
 		setDefault(doc, property, v)
 	}
+	if kind := text(doc["app_type"]); kind == "spa" || kind == "native" {
+		setDefault(doc, "token_endpoint_auth_method", "none")
+	}
 	if doc["client_id"] == nil {
 		doc["client_id"] = t.newID(32)
 	}
@@ -77,6 +80,12 @@ func credentialKind() *kind {
 			setDefault(doc, "kid", t.newID(32))
 			return nil
 		},
+		added: func(t *Tenant, o *object, sent map[string]any) {
+			if key := publicPEM(text(sent["pem"])); key != nil {
+				t.credentials[o.id] = key
+			}
+		},
+		gone: func(t *Tenant, o *object) { delete(t.credentials, o.id) },
 	}
 }
 

@@ -48,7 +48,9 @@ type job struct {
 	upsert         bool
 	created, ends  time.Duration
 	users          []map[string]any
-	broken         string // why the file as a whole is of no use
+	broken         string // why the job fails as a whole
+	failed         bool   // it does, whether or not it says why
+	fault          JobFault
 
 	status  string // pending, completed or failed
 	summary struct{ failed, updated, inserted, total int }
@@ -132,9 +134,8 @@ func (t *Tenant) importUsers(c *call) answer {
 		j.users, j.broken = nil, "Failed to parse users file JSON when importing users. Make sure it is valid JSON."
 	}
 	j.ends = t.jobEnds(c.now, len(j.users))
-	if j.ends > c.now+importTimeout {
-		j.ends, j.users, j.broken = c.now+importTimeout, nil, "The job timed out."
-	}
+	t.befall(j)
+	t.peak(active + 1)
 	t.jobs = append(t.jobs, j)
 	return jsonAnswer(http.StatusAccepted, j.document(c.now))
 }
@@ -191,7 +192,7 @@ func (j *job) document(now time.Duration) map[string]any {
 	switch j.status {
 	case "completed":
 		doc["percentage_done"], doc["time_left_seconds"] = 100, 0
-		if j.kind != jobImport {
+		if j.kind != jobImport || j.fault.NoSummary {
 			break
 		}
 		doc["summary"] = map[string]any{
@@ -199,7 +200,7 @@ func (j *job) document(now time.Duration) map[string]any {
 			"inserted": j.summary.inserted, "total": j.summary.total,
 		}
 	case "failed":
-		doc["status_details"] = j.broken
+		j.details(doc)
 	default:
 		if whole := j.ends - j.created; whole > 0 {
 			doc["percentage_done"] = int(100 * (now - j.created) / whole)
@@ -221,23 +222,27 @@ func (t *Tenant) settleJobs(now time.Duration) {
 	for _, j := range due {
 		t.settle(j)
 	}
-	t.jobs = slices.DeleteFunc(t.jobs, func(j *job) bool { return j.created+importKept <= now })
+	t.jobs = slices.DeleteFunc(t.jobs, func(j *job) bool {
+		return j.created+importKept <= now || j.fault.Forget && j.status != "pending"
+	})
 }
 
 // settle carries out a job.
 func (t *Tenant) settle(j *job) {
-	if j.broken != "" {
-		j.status = "failed"
-		return
-	}
 	j.status = "completed"
+	if j.failed || j.broken != "" {
+		j.status = "failed" // after what it has carried out by then
+	}
 	if j.kind == jobExport {
 		j.file = t.exported(j)
 	}
 	j.summary.total = len(j.users)
 	here := make(map[string]bool) // names in this file
-	for _, payload := range j.users {
-		problem, updated := t.importOne(j, payload, here)
+	for n, payload := range j.users {
+		problem, updated := j.spoiled(n), false
+		if problem == nil {
+			problem, updated = t.importOne(j, payload, here)
+		}
 		switch {
 		case problem != nil:
 			j.summary.failed++
@@ -362,10 +367,14 @@ func (t *Tenant) getJobErrors(c *call) answer {
 	switch {
 	case bad != nil:
 		return *bad
+	case j.fault.ForgetErrors && j.status != "pending":
+		return failure(http.StatusNotFound, "inexistent_job", "The job does not exist.")
 	case j.status == "failed":
 		return jsonAnswer(http.StatusOK, j.document(c.now))
-	case len(j.errors) == 0:
+	}
+	list := j.listed()
+	if len(list) == 0 {
 		return noContent()
 	}
-	return jsonAnswer(http.StatusOK, j.errors)
+	return jsonAnswer(http.StatusOK, list)
 }

@@ -18,6 +18,7 @@ type logEntry struct {
 	what      string // the operation, or token for a token
 	path      string
 	status    int
+	grant     string // the grant type of a token
 	user      string
 	client    string
 	ip, agent string
@@ -31,7 +32,7 @@ const tokenAsked = "token"
 func (t *Tenant) log(c *call, a answer) {
 	e := logEntry{
 		at: c.now, what: tokenAsked, path: c.path, status: a.status, user: c.user,
-		client: c.clientID(), ip: t.ip(c), agent: c.header.Get("User-Agent"),
+		grant: c.field("grant_type"), client: c.clientID(), ip: t.ip(c), agent: c.header.Get("User-Agent"),
 	}
 	if c.op != nil {
 		if c.method == http.MethodGet || a.status == http.StatusUnauthorized {
@@ -69,16 +70,37 @@ func (t *Tenant) entryAt(seq uint64) (int, bool) {
 
 // kind is the event's type: an operation or a token, done or refused.
 func (e *logEntry) kind() string {
-	done := e.status < http.StatusBadRequest
-	switch {
-	case e.what == tokenAsked && done:
-		return "seccft"
-	case e.what == tokenAsked:
-		return "feccft"
-	case done:
-		return "sapi"
+	result := "f"
+	if e.status < http.StatusBadRequest {
+		result = "s"
 	}
-	return "fapi"
+	if e.what != tokenAsked {
+		return result + "api"
+	}
+	switch e.grant {
+	case grantCode:
+		return result + "eacft"
+	case grantRefresh:
+		return result + "ertft"
+	case grantPassword, grantRealm:
+		return result + "epft"
+	case grantPasswordless:
+		return result + "epotpft"
+	case grantDevice:
+		return result + "ede"
+	case grantOTP:
+		return result + "eotpft"
+	case grantOOB:
+		return result + "eoobft"
+	case grantRecovery:
+		return result + "ercft"
+	case grantCIBA:
+		if result == "s" {
+			return "ciba_exchange_succeeded"
+		}
+		return "ciba_exchange_failed"
+	}
+	return result + "eccft"
 }
 
 // document is the entry as the API shows it.

@@ -169,10 +169,29 @@ func (w *world) make(t *testing.T, noun, path, body string) {
 	t.Fatalf("POST %s: no id in %s", path, r.body)
 }
 
+// logIn has the user log in, and keeps the ids of the session and the refresh token.
+func (w *world) logIn(t *testing.T) {
+	t.Helper()
+	w.ask(t, "PATCH", "/clients/{client}", `{"callbacks":["`+callback+`"]}`)
+	back, err := w.Login(authorizeURL("client_id", w.ids["client"]), "ann@example.com", "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	exchange(t, w, back.Query().Get("code"), "client_id", w.ids["client"], "client_secret", "-")
+	for noun, list := range map[string]string{"session": "sessions", "refresh token": "refresh-tokens"} {
+		doc := w.ask(t, "GET", "/users/{user}/"+list, "").doc(t)
+		entries, _ := doc[map[string]string{"sessions": "sessions", "refresh-tokens": "tokens"}[list]].([]any)
+		if len(entries) != 1 {
+			t.Fatalf("%s: %v", list, doc)
+		}
+		w.ids[noun], _ = entries[0].(map[string]any)["id"].(string)
+	}
+}
+
 // arguments returns what an operation is called with in this world.
 func (w *world) arguments(op *operation) []string {
 	nouns := owners()
-	nouns["logs"], nouns["jobs"] = "log", "job"
+	nouns["logs"], nouns["jobs"], nouns["sessions"], nouns["refresh-tokens"] = "log", "job", "session", "refresh token"
 	var args []string
 	for i, seg := range op.split {
 		if !isBrace(seg) {
@@ -264,6 +283,9 @@ func TestAllOperations(t *testing.T) {
 			w.make(t, "other grant", "/client-grants", `{"client_id":"{client}","audience":"https://tenant.auth0.test/api/v2/","scope":[]}`)
 			if op.id() == "POST /client-grants" {
 				w.ask(t, "DELETE", "/client-grants/{other grant}", "")
+			}
+			if about := op.split[len(op.split)-1]; op.split[0] == "sessions" || op.split[0] == "refresh-tokens" || about == "sessions" || about == "refresh-tokens" {
+				w.logIn(t)
 			}
 			tenant = w.Tenant
 			e := examples[op.id()]

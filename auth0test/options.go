@@ -2,7 +2,13 @@ package auth0test
 
 import (
 	"context"
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/headroom-go/auth0/ratelimit"
@@ -105,6 +111,9 @@ type Options struct {
 	// JobTime is how long an import job takes, and JobTimePerUser what each of
 	// its users adds.
 	JobTime, JobTimePerUser time.Duration
+	// ImportFault says what goes wrong with the nth import job, from 1, and its
+	// users; nil for nothing. It must not call the tenant.
+	ImportFault func(n, users int) JobFault
 
 	// Policies are custom rate limit policies, checked before all buckets.
 	Policies []Policy
@@ -125,6 +134,13 @@ type Options struct {
 	Clients []Client
 	// Connections exist from the start; by default [DefaultConnection], a database.
 	Connections []Connection
+	// Users exist from the start.
+	Users []User
+	// RequireMFA asks every user for a second factor. Users who have none are told
+	// to enrol one. Otherwise only those who have one are asked.
+	RequireMFA bool
+	// DPoPNonce asks DPoP proofs for a nonce, which changes every five minutes.
+	DPoPNonce bool
 	// Audiences are the identifiers of resource servers beside the Management API
 	// that exist from the start, for which tokens may be asked.
 	Audiences []string
@@ -155,10 +171,43 @@ const (
 type Client struct {
 	ID     string
 	Secret string
+	// Public applications have nothing to prove themselves with and need PKCE.
+	Public bool
+	// Keys are those that the application signs assertions and request objects
+	// with: *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey.
+	Keys []crypto.PublicKey
+	// Callbacks are the URLs that browsers may be sent back to after a login, and
+	// LogoutURLs after a logout. They are compared as they are.
+	Callbacks, LogoutURLs []string
+	// Grants are the grant types that it may use; nil means all.
+	Grants []string
+	// RotateRefreshTokens makes each refresh token good for one use. Using an old
+	// one ends all of its family.
+	RotateRefreshTokens bool
 	// Scopes are granted to its tokens; none means all.
 	Scopes []string
 	// Quota overrides Options.ClientQuota where it is not zero.
 	Quota Quota
+}
+
+// validate refuses an application that cannot be meant.
+func (c *Client) validate() error {
+	if c.Public && (c.Secret != "" || len(c.Keys) > 0) {
+		return fmt.Errorf("auth0test: the client %q is Public and has a Secret or Keys; leave out one or the other", c.ID)
+	}
+	for _, g := range c.Grants {
+		if !slices.Contains(grantTypes(), g) {
+			return fmt.Errorf("auth0test: the client %q has the grant type %q; there are %s", c.ID, g, strings.Join(grantTypes(), ", "))
+		}
+	}
+	for _, k := range c.Keys {
+		switch k.(type) {
+		case *rsa.PublicKey, *ecdsa.PublicKey, ed25519.PublicKey:
+		default:
+			return fmt.Errorf("auth0test: the client %q has a key of type %T; use *rsa.PublicKey, *ecdsa.PublicKey or ed25519.PublicKey", c.ID, k)
+		}
+	}
+	return nil
 }
 
 // String returns the client's id; the secret stays out of logs.
@@ -166,6 +215,46 @@ func (c Client) String() string { return c.ID }
 
 // GoString is String in the form that %#v prints.
 func (c Client) GoString() string { return fmt.Sprintf("auth0test.Client{ID:%q}", c.ID) }
+
+// User is an account that exists from the start.
+type User struct {
+	// ID is what follows the | in the user's id; made up when empty.
+	ID string
+	// Connection is DefaultConnection when empty.
+	Connection    string
+	Email         string
+	EmailVerified bool
+	PhoneNumber   string
+	Username      string
+	Name          string
+	Password      string
+	Blocked       bool
+	// Factors are the user's second factors.
+	Factors []Factor
+}
+
+// String returns the connection and the id; what is personal or secret stays out
+// of logs.
+func (u User) String() string { return u.Connection + " user " + u.ID }
+
+// GoString is String in the form that %#v prints.
+func (u User) GoString() string { return fmt.Sprintf("auth0test.User{ID:%q}", u.ID) }
+
+// Factor is a second factor.
+type Factor struct {
+	// Type is totp, push, phone, email or recovery-code. Codes for phone and email
+	// go to the user's number or address.
+	Type string
+	// Secret is that of an authenticator app, in base32, or the recovery code;
+	// made up when empty.
+	Secret string
+}
+
+// String returns the type; the secret stays out of logs.
+func (f Factor) String() string { return f.Type }
+
+// GoString is String in the form that %#v prints.
+func (f Factor) GoString() string { return fmt.Sprintf("auth0test.Factor{Type:%q}", f.Type) }
 
 // Connection is a source of users.
 type Connection struct {
@@ -269,6 +358,11 @@ func (o *Options) validate() error {
 		}
 		if c.Burst < 0 || c.Rate.Count <= 0 || c.Rate.Per <= 0 {
 			return fmt.Errorf("auth0test: the change of %q sets burst %d and rate %d each %v", c.Bucket, c.Burst, c.Rate.Count, c.Rate.Per)
+		}
+	}
+	for i := range o.Clients {
+		if err := o.Clients[i].validate(); err != nil {
+			return err
 		}
 	}
 	for _, p := range o.Policies {

@@ -4,7 +4,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"slices"
 	"strings"
 )
 
@@ -18,7 +17,7 @@ func handled() handlers {
 	all := handlers{}
 	for _, h := range []handlers{
 		userHandlers(), userLinkHandlers(), roleHandlers(), organizationHandlers(), clientHandlers(), connectionHandlers(),
-		clientGrantHandlers(), logHandlers(), jobHandlers(),
+		clientGrantHandlers(), logHandlers(), jobHandlers(), accessHandlers(),
 	} {
 		maps.Copy(all, h)
 	}
@@ -27,13 +26,16 @@ func handled() handlers {
 
 // act carries out a request that the limits let pass, and logs it.
 func (t *Tenant) act(c *call) answer {
-	switch {
-	case c.method == http.MethodPost && slices.Equal(c.segs, []string{"oauth", "token"}):
-		a := t.issueToken(c)
-		t.log(c, a)
-		return a
-	case c.method == http.MethodGet && len(c.segs) == 2 && c.segs[0] == exportSegment:
+	if c.method == http.MethodGet && len(c.segs) == 2 && c.segs[0] == exportSegment {
 		return t.export(c)
+	}
+	if serve := c.endpoint(); serve != nil {
+		t.forgetOld(c.now)
+		a := serve(t, c)
+		if c.method == http.MethodPost && c.path == "/oauth/token" {
+			t.log(c, a)
+		}
+		return a
 	}
 	c.op, c.params = describe().find(c)
 	if c.op != nil {
@@ -55,6 +57,64 @@ func (t *Tenant) act(c *call) answer {
 		}
 	}
 	return failure(http.StatusNotFound, "", "Not Found")
+}
+
+// endpoint returns what answers a request to the Authentication API, nil where
+// there is no such endpoint.
+func (c *call) endpoint() func(*Tenant, *call) answer {
+	if first(c.segs) == "api" {
+		return nil
+	}
+	if len(c.segs) == 3 && c.method == http.MethodDelete && c.segs[0] == "mfa" && c.segs[1] == "authenticators" {
+		return (*Tenant).deleteAuthenticator
+	}
+	switch c.method + " /" + strings.Join(c.segs, "/") {
+	case "GET /.well-known/openid-configuration", "GET /.well-known/oauth-authorization-server":
+		return (*Tenant).configuration
+	case "GET /.well-known/jwks.json":
+		return (*Tenant).keySet
+	case "GET /authorize", "POST /authorize":
+		return (*Tenant).authorizeEndpoint
+	case "GET " + loginPath:
+		return (*Tenant).loginPage
+	case "POST " + loginPath:
+		return (*Tenant).logIn
+	case "GET " + factorPath:
+		return (*Tenant).factorPage
+	case "POST " + factorPath:
+		return (*Tenant).checkFactor
+	case "GET /v2/logout":
+		return (*Tenant).logout
+	case "GET /oidc/logout", "POST /oidc/logout":
+		return (*Tenant).oidcLogout
+	case "POST /oauth/par":
+		return (*Tenant).push
+	case "POST /oauth/token":
+		return (*Tenant).issueToken
+	case "POST /oauth/revoke":
+		return (*Tenant).revoke
+	case "GET /userinfo", "POST /userinfo":
+		return (*Tenant).userInfo
+	case "POST /oauth/device/code":
+		return (*Tenant).authorizeDevice
+	case "POST /bc-authorize":
+		return (*Tenant).authorizeBackchannel
+	case "POST /mfa/challenge":
+		return (*Tenant).challengeFactor
+	case "POST /mfa/associate":
+		return (*Tenant).associate
+	case "GET /mfa/authenticators":
+		return (*Tenant).authenticators
+	case "POST /passwordless/start":
+		return (*Tenant).startPasswordless
+	case "POST /otp/challenge":
+		return (*Tenant).challengeUser
+	case "POST /dbconnections/signup":
+		return (*Tenant).signUp
+	case "POST /dbconnections/change_password":
+		return (*Tenant).changePassword
+	}
+	return nil
 }
 
 // manage carries out an operation of the Management API.

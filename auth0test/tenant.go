@@ -2,6 +2,7 @@ package auth0test
 
 import (
 	"cmp"
+	"crypto"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -46,13 +47,34 @@ type Tenant struct {
 	asked     map[uint64]uint64
 	stats     stats
 
-	clients   map[string]Client // that may fetch tokens
-	grants    map[string]*grant
-	users     users
-	jobs      []*job
-	entries   []logEntry
-	sequences uint64                 // given to objects, links and log entries
-	kept      map[string]*collection // by the noun of the kind
+	clients map[string]Client // that may fetch tokens
+	grants  map[string]*grant
+	users   users
+	jobs    []*job
+	imports int // import jobs created
+	// importPeak is the most of them that were under way at a time.
+	importPeak int
+	entries    []logEntry
+	sequences  uint64                 // given to objects, links and log entries
+	kept       map[string]*collection // by the noun of the kind
+
+	// What logins need beside users and applications, by the code, token or
+	// cookie that leads to it.
+	rotations     int                         // of the signing key
+	credentials   map[string]crypto.PublicKey // of applications, by id of the credential
+	secrets       map[string]*secret          // of factors, by id of the authentication method
+	sessions      map[string]*session
+	pushed        map[string]*pushed
+	transactions  map[string]*transaction
+	codes         map[string]*code
+	refreshTokens map[string]*refreshToken
+	challenges    map[string]*challenge
+	waits         map[string]*wait
+	oneTimes      map[string]*oneTime
+	sent          map[string]string        // the last code that went to an address or number
+	once          map[string]time.Duration // what may be used once, until when it is remembered
+	failures      map[string]int           // wrong passwords, by address and user
+	forgot        time.Duration            // when old ones were last forgotten
 
 	userRoles               *relation // user, role
 	permissions             *relation // user or role, permission
@@ -97,6 +119,20 @@ func New(o Options) (*Tenant, error) {
 		users:    newUsers(),
 		stats:    newStats(),
 		kept:     make(map[string]*collection),
+
+		credentials:   make(map[string]crypto.PublicKey),
+		secrets:       make(map[string]*secret),
+		sessions:      make(map[string]*session),
+		pushed:        make(map[string]*pushed),
+		transactions:  make(map[string]*transaction),
+		codes:         make(map[string]*code),
+		refreshTokens: make(map[string]*refreshToken),
+		challenges:    make(map[string]*challenge),
+		waits:         make(map[string]*wait),
+		oneTimes:      make(map[string]*oneTime),
+		sent:          make(map[string]string),
+		once:          make(map[string]time.Duration),
+		failures:      make(map[string]int),
 	}
 	for _, k := range kinds() {
 		t.kept[k.noun] = newCollection()
@@ -149,6 +185,7 @@ func (t *Tenant) begin() error {
 	for _, c := range t.o.Clients {
 		t.clients[c.ID] = c
 		doc := map[string]any{"client_id": c.ID, "name": c.ID, "app_type": "non_interactive"}
+		c.describeIn(doc)
 		t.completeClient(doc, c.Secret)
 		if _, bad := t.keep(clientKind(), "", doc); bad != nil {
 			return fmt.Errorf("auth0test: two clients have the id %q", c.ID)
@@ -169,9 +206,16 @@ func (t *Tenant) begin() error {
 		resourceServerKind().begin(t, nil, doc, nil)
 		if i == 0 {
 			doc["name"], doc["is_system"] = "Auth0 Management API", true
+		} else {
+			doc["allow_offline_access"] = true
 		}
 		if _, bad := t.keep(resourceServerKind(), "", doc); bad != nil {
 			return fmt.Errorf("auth0test: two audiences are %q", identifier)
+		}
+	}
+	for i := range t.o.Users {
+		if err := t.beginUser(&t.o.Users[i]); err != nil {
+			return err
 		}
 	}
 	return nil

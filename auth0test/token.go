@@ -1,10 +1,7 @@
 package auth0test
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/base64"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -19,6 +16,10 @@ type grant struct {
 	scopes     []string // none means all
 	management bool     // for the Management API
 	expires    time.Duration
+
+	login      *login   // nil for an application's own
+	audience   []string // of a login's
+	thumbprint string   // of the DPoP key that it is bound to, "" for none
 }
 
 // Token returns a new Management API token with all scopes, as if fetched by
@@ -30,56 +31,36 @@ func (t *Tenant) Token() string {
 	if len(t.o.Clients) > 0 {
 		client.ID = t.o.Clients[0].ID
 	}
-	return t.grant(client, "https://"+t.o.Domain+"/api/v2/", "", true, t.tick())
+	issuer := "https://" + t.o.Domain + "/"
+	return t.machineToken(client, &grant{management: true}, issuer, map[string]any{"aud": issuer + "api/v2/"}, t.tick())
 }
 
-// grant makes a token. It has the shape of a JWT, because limits that count by
-// subject read it, and is signed with a key that only this tenant knows.
-func (t *Tenant) grant(client Client, audience, organization string, management bool, now time.Duration) string {
-	for token, g := range t.grants {
-		if g.expires != 0 && g.expires+24*time.Hour < now {
-			delete(t.grants, token) // expired long ago: forgotten, and so invalid
-		}
-	}
-	g := &grant{
-		client: client.ID, subject: client.ID + "@clients", scopes: client.Scopes,
-		management: management, expires: now + t.o.TokenLife,
-	}
-	encode := func(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+// machineToken makes a token for an application itself.
+func (t *Tenant) machineToken(client Client, g *grant, issuer string, more map[string]any, now time.Duration) string {
+	g.client, g.subject, g.scopes = client.ID, client.ID+"@clients", client.Scopes
+	more["gty"], more["scope"] = "client-credentials", strings.Join(client.Scopes, " ")
+	return t.mint(g, issuer, more, now)
+}
+
+// mint makes an access token. It is a JWT for whoever checks it; the tenant
+// itself looks it up.
+func (t *Tenant) mint(g *grant, issuer string, more map[string]any, now time.Duration) string {
+	g.expires = now + t.o.TokenLife
 	payload := map[string]any{
-		"iss": "https://" + t.o.Domain + "/", "sub": g.subject, "aud": audience, "azp": client.ID,
-		"iat": ceilSeconds(now), "exp": ceilSeconds(g.expires), "scope": strings.Join(g.scopes, " "),
-		"gty": "client-credentials", "jti": t.newID(24),
+		"iss": issuer, "sub": g.subject, "azp": g.client, "iat": floorSeconds(now), "exp": ceilSeconds(g.expires), "jti": t.newID(24),
 	}
-	if organization != "" {
-		payload["org_id"] = organization
+	if g.thumbprint != "" {
+		payload["cnf"] = map[string]any{"jkt": g.thumbprint}
 	}
-	signed := encode([]byte(`{"alg":"HS256","typ":"JWT"}`)) + "." + encode(mustJSON(payload))
-	mac := hmac.New(sha256.New, t.key[:])
-	mac.Write([]byte(signed))
-	token := signed + "." + encode(mac.Sum(nil))
+	maps.Copy(payload, more)
+	token := t.sign(payload)
 	t.grants[token] = g
 	return token
 }
 
-// issueToken answers POST /oauth/token for the client credentials grant.
-func (t *Tenant) issueToken(c *call) answer {
-	grantType := c.field("grant_type")
-	if grantType == "" {
-		return oauthFailure(http.StatusBadRequest, "invalid_request", "Missing required parameter: grant_type")
-	}
-	id, secret, ok := basicAuth(c.header)
-	if !ok {
-		id, secret = c.field("client_id"), c.field("client_secret")
-	}
-	client, known := t.clients[id]
-	if !known || subtle.ConstantTimeCompare([]byte(secret), []byte(client.Secret)) != 1 {
-		return oauthFailure(http.StatusUnauthorized, "access_denied", "Unauthorized")
-	}
-	if grantType != "client_credentials" {
-		return oauthFailure(http.StatusForbidden, "unsupported_grant_type", "Unsupported grant type: "+grantType)
-	}
-	audience := c.field("audience")
+// issueMachineToken is the client credentials grant.
+func (t *Tenant) issueMachineToken(c *call, app *application) answer {
+	audience, client := c.field("audience"), app.Client
 	if audience == "" {
 		return oauthFailure(http.StatusForbidden, "access_denied", "No audience parameter was provided, and no default audience has been configured")
 	}
@@ -96,17 +77,46 @@ func (t *Tenant) issueToken(c *call) answer {
 	if rejected != nil {
 		return *rejected
 	}
-	a := jsonAnswer(http.StatusOK, map[string]any{
-		"access_token": t.grant(client, audience, organization, management, c.now),
+	more := map[string]any{"aud": audience}
+	if organization != "" {
+		more["org_id"] = organization
+		if o := t.organizationNamed(organization); o != nil {
+			t.nameOrganization(more, o.id)
+		}
+	}
+	doc := map[string]any{
+		"access_token": t.machineToken(client, &grant{management: management, thumbprint: c.thumbprint}, c.issuer(), more, c.now),
 		"token_type":   "Bearer",
 		"expires_in":   int64(t.o.TokenLife / time.Second),
 		"scope":        strings.Join(client.Scopes, " "),
-	})
-	a.header.Set("Cache-Control", "no-store")
+	}
+	if c.thumbprint != "" {
+		doc["token_type"] = "DPoP"
+	}
+	a := unstored(jsonAnswer(http.StatusOK, doc))
 	for name := range shown {
 		a.header[name] = shown[name]
 	}
 	return a
+}
+
+// forgetOld forgets, once an hour, what expired a day ago.
+func (t *Tenant) forgetOld(now time.Duration) {
+	if now < t.forgot+time.Hour {
+		return
+	}
+	t.forgot = now
+	old := func(expires time.Duration) bool { return expires < now-24*time.Hour }
+	maps.DeleteFunc(t.grants, func(_ string, g *grant) bool { return g.expires != 0 && old(g.expires) })
+	maps.DeleteFunc(t.sessions, func(_ string, s *session) bool { return s.over(now) })
+	maps.DeleteFunc(t.pushed, func(_ string, p *pushed) bool { return old(p.expires) })
+	maps.DeleteFunc(t.transactions, func(_ string, p *transaction) bool { return old(p.expires) })
+	maps.DeleteFunc(t.codes, func(_ string, k *code) bool { return old(k.expires) })
+	maps.DeleteFunc(t.refreshTokens, func(_ string, r *refreshToken) bool { return old(r.expires) })
+	maps.DeleteFunc(t.challenges, func(_ string, p *challenge) bool { return old(p.expires) })
+	maps.DeleteFunc(t.waits, func(_ string, w *wait) bool { return old(w.expires) })
+	maps.DeleteFunc(t.oneTimes, func(_ string, o *oneTime) bool { return old(o.expires) })
+	maps.DeleteFunc(t.once, func(_ string, expires time.Duration) bool { return old(expires) })
 }
 
 // isManagement reports whether an audience is the Management API of this
@@ -143,6 +153,8 @@ func (t *Tenant) authorize(c *call, scopes []string) *answer {
 		return refuse("Invalid token")
 	case g.expires != 0 && c.now >= g.expires:
 		return refuse("Expired token received for JSON Web Token validation")
+	case g.thumbprint != "" && t.presents(c, token, g) != nil:
+		return refuse("The token is bound to a DPoP key, whose proof has to come with it")
 	case !g.management:
 		return refuse("Bad audience: the token is not for this API")
 	case t.o.CheckScopes && len(scopes) > 0 && len(g.scopes) > 0 &&

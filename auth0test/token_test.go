@@ -88,7 +88,7 @@ func TestTokenRefusals(t *testing.T) {
 		{tokenForm("", "", managementAudience), nil, 401, "access_denied"},
 		{tokenForm(DefaultClientID, DefaultClientSecret, ""), nil, 403, "access_denied"},
 		{tokenForm(DefaultClientID, DefaultClientSecret, "https://elsewhere.example/api/v2/"), nil, 403, "access_denied"},
-		{tokenForm(DefaultClientID, DefaultClientSecret, managementAudience, "grant_type", "password"), nil, 403, "unsupported_grant_type"},
+		{tokenForm(DefaultClientID, DefaultClientSecret, managementAudience, "grant_type", "urn:example:unheard-of"), nil, 403, "unsupported_grant_type"},
 		{"client_id=x", nil, 400, "invalid_request"},
 	} {
 		header := append([]string{"Content-Type", formType}, tt.header...)
@@ -145,6 +145,8 @@ func TestRefusedTokensAreCharged(t *testing.T) {
 	}
 }
 
+// The applications are none that the tenant knows: what passes the policies is
+// refused for that.
 func TestCustomPolicies(t *testing.T) {
 	t.Parallel()
 	clock := newClock()
@@ -166,22 +168,22 @@ func TestCustomPolicies(t *testing.T) {
 		header, retry  string
 		remaining      int64 // of the tenant's bucket
 	}{
-		{0, "/oauth/revoke", "known", 404, "client;q=3;t=10;r=2", "", 99},
-		{0, "/oauth/par", "known", 404, "client;q=3;t=10;r=1", "", 98},
-		{0, "/oauth/revoke", "known", 404, "client;q=3;t=10;r=0", "", 97},
+		{0, "/oauth/revoke", "known", 401, "client;q=3;t=10;r=2", "", 99},
+		{0, "/oauth/par", "known", 401, "client;q=3;t=10;r=1", "", 98},
+		{0, "/oauth/revoke", "known", 401, "client;q=3;t=10;r=0", "", 97},
 		{500, "/oauth/revoke", "known", 429, "client;q=3;t=10;r=0", "10", 100}, // not counted by the tenant
-		{500, "/mfa/challenge", "known", 404, "", "", 99},                      // under no policy
-		{500, "/oauth/revoke", "a", 404, "client;q=2;t=1;r=1", "", 98},
-		{500, "/oauth/revoke", "a", 404, "client;q=2;t=1;r=0", "", 97},
-		{500, "/oauth/revoke", "b", 404, "client;q=2;t=1;r=1", "", 96}, // the default counts each by itself
+		{500, "/mfa/challenge", "known", 401, "", "", 99},                      // under no policy
+		{500, "/oauth/revoke", "a", 401, "client;q=2;t=1;r=1", "", 98},
+		{500, "/oauth/revoke", "a", 401, "client;q=2;t=1;r=0", "", 97},
+		{500, "/oauth/revoke", "b", 401, "client;q=2;t=1;r=1", "", 96}, // the default counts each by itself
 		{500, "/oauth/revoke", "a", 429, "client;q=2;t=1;r=0", "1", 96},
-		{500, "/oauth/revoke", "tpc_1", 404, "client;q=1;t=1;r=0", "", 95},
+		{500, "/oauth/revoke", "tpc_1", 401, "client;q=1;t=1;r=0", "", 95},
 		{500, "/oauth/revoke", "tpa_2", 429, "client;q=1;t=1;r=0", "1", 95}, // a group shares one counter
 		{500, "/oauth/revoke", "blocked", 429, "client;q=0;t=1;r=0", "1", 95},
-		{500, "/oauth/revoke", "https://c.example", 404, "client;q=1;t=1;r=0", "", 94},
-		{500, "/oauth/revoke", "https://c.example", 404, "client;q=1;t=1;r=0", "", 93}, // logged, not rejected
-		{1500, "/oauth/revoke", "a", 404, "client;q=2;t=1;r=1", "", 99},
-		{10000, "/oauth/revoke", "known", 404, "client;q=3;t=10;r=2", "", 99},
+		{500, "/oauth/revoke", "https://c.example", 401, "client;q=1;t=1;r=0", "", 94},
+		{500, "/oauth/revoke", "https://c.example", 401, "client;q=1;t=1;r=0", "", 93}, // logged, not rejected
+		{1500, "/oauth/revoke", "a", 401, "client;q=2;t=1;r=1", "", 99},
+		{10000, "/oauth/revoke", "known", 401, "client;q=3;t=10;r=2", "", 99},
 	} {
 		clock.set(time.Duration(tt.ms) * time.Millisecond)
 		r := send(t, tenant, "POST", tt.target, "client_id="+url.QueryEscape(tt.client), "Content-Type", formType)

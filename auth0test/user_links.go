@@ -154,6 +154,12 @@ func authenticationMethodKind() *kind {
 			delete(doc, "totp_secret")
 			return nil
 		},
+		added: func(t *Tenant, o *object, sent map[string]any) {
+			if s := text(sent["totp_secret"]); s != "" {
+				t.secrets[o.id] = &secret{text: s}
+			}
+		},
+		gone: func(t *Tenant, o *object) { delete(t.secrets, o.id) },
 	}
 }
 

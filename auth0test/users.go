@@ -30,12 +30,13 @@ func newUsers() users {
 	return users{byID: make(map[string]*user), taken: make(map[string]*user)}
 }
 
-// user is one account: the document as the API shows it. Passwords and their
-// hashes are never kept.
+// user is one account: the document as the API shows it, and what is kept of the
+// password. Hashes that were imported are not kept.
 type user struct {
 	id         string
 	connection string
 	doc        map[string]any
+	password   []byte // see Tenant.seal; nil for none that is known
 }
 
 // names returns the keys under which nobody else in the connection may be.
@@ -261,7 +262,8 @@ func (t *Tenant) createUser(c *call) answer {
 	if t.conflict(u) {
 		return failure(http.StatusConflict, "auth0_idp_error", "The user already exists.")
 	}
-	t.users.add(u)
+	password, _ := doc["password"].(string)
+	t.addUser(u, password)
 	c.user = u.id
 	return jsonAnswer(http.StatusCreated, u.doc)
 }
@@ -364,6 +366,9 @@ func (t *Tenant) updateUser(c *call) answer {
 		}
 	}
 	t.apply(u, doc, true, c.now)
+	if password, ok := doc["password"].(string); ok {
+		u.password = t.seal(u, password)
+	}
 	return jsonAnswer(http.StatusOK, c.pick(u.doc))
 }
 

@@ -70,10 +70,6 @@ type API struct {
 // says: None, ClientSecretPost, ClientSecretBasic, PrivateKeyJWT or MTLS.
 // DPoPBound goes with any of them.
 //
-// Calls with HTTP basic or a DPoP proof set headers of their own, and so are sent
-// by a client made from the given one: with its throttle and its transport, but
-// with the default retries and no attempt timeout.
-//
 // What is wrong with an option is the error of each call that needs it.
 func New(client *auth0.Client, opts ...Option) *API {
 	core := &core{client: client, secure: client}
@@ -82,7 +78,6 @@ func New(client *auth0.Client, opts ...Option) *API {
 			o(core)
 		}
 	}
-	core.attach()
 	c := hide(core)
 	return &API{
 		OAuth: OAuthService{c}, TokenExchange: TokenExchangeService{c}, Device: DeviceService{c},
@@ -96,7 +91,7 @@ func New(client *auth0.Client, opts ...Option) *API {
 // core is what all groups share.
 type core struct {
 	client *auth0.Client // for calls that prove nothing
-	secure *auth0.Client // for calls that prove the application or a key
+	secure *auth0.Client // for calls that prove the application
 	auth   clientAuth
 	dpop   *DPoP
 	err    error
@@ -143,14 +138,14 @@ func postForm[T any](ctx context.Context, c *core, path string, params any, m me
 }
 
 func sendForm[T any](ctx context.Context, c *core, path string, form url.Values, m methods, opts []auth0.RequestOption) (T, error) {
-	return proven(ctx, c, path, "", func(ctx context.Context, h *attachment) (T, error) {
+	return bound(c, path, "", opts, func(opts []auth0.RequestOption) (T, error) {
 		full := maps.Clone(form)
-		var err error
-		if h.authorization, err = c.prove(full, m); err != nil {
+		proof, err := c.prove(full, m)
+		if err != nil {
 			var zero T
 			return zero, err
 		}
-		return auth0.Call[T](ctx, c.secure, http.MethodPost, path, nil, nil, full, opts)
+		return auth0.Call[T](ctx, c.secure, http.MethodPost, path, nil, nil, full, append(proof, opts...))
 	})
 }
 
@@ -162,11 +157,11 @@ func postJSON[T any](ctx context.Context, c *core, path string, params any, m me
 
 // postMembers is postJSON with members that have one value only.
 func postMembers[T any](ctx context.Context, c *core, path string, params any, fixed map[string]string, m methods, opts []auth0.RequestOption) (T, error) {
-	return proven(ctx, c, path, "", func(ctx context.Context, h *attachment) (T, error) {
+	return bound(c, path, "", opts, func(opts []auth0.RequestOption) (T, error) {
 		var zero T
-		proof := url.Values{}
-		var err error
-		if h.authorization, err = c.prove(proof, m); err != nil {
+		members := url.Values{}
+		proof, err := c.prove(members, m)
+		if err != nil {
 			return zero, err
 		}
 		data, err := json.Marshal(params)
@@ -184,10 +179,10 @@ func postMembers[T any](ctx context.Context, c *core, path string, params any, f
 		for k, v := range fixed {
 			body[k] = v
 		}
-		for k := range proof {
-			body[k] = proof.Get(k)
+		for k := range members {
+			body[k] = members.Get(k)
 		}
-		return auth0.Call[T](ctx, c.secure, http.MethodPost, path, nil, nil, body, opts)
+		return auth0.Call[T](ctx, c.secure, http.MethodPost, path, nil, nil, body, append(proof, opts...))
 	})
 }
 
@@ -241,6 +236,8 @@ func RequestLanguage(languages string) auth0.RequestOption {
 // TokenSet is the answer of the token endpoint. Printed or logged it shows none
 // of its tokens.
 type TokenSet struct {
+	redacted[TokenSet]
+
 	AccessToken string `json:"access_token,omitempty"`
 	// TokenType is Bearer or DPoP; N_A for session transfer tokens.
 	TokenType string `json:"token_type,omitempty"`
@@ -263,12 +260,6 @@ type TokenSet struct {
 	// RecoveryCode is the user's new one after a login with the old one.
 	RecoveryCode string `json:"recovery_code,omitempty"`
 }
-
-// String returns a placeholder.
-func (t TokenSet) String() string { return "authentication.TokenSet[redacted]" }
-
-// GoString is String.
-func (t TokenSet) GoString() string { return t.String() }
 
 // LogValue returns the kind, scope and end of the tokens.
 func (t TokenSet) LogValue() slog.Value {

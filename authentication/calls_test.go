@@ -39,6 +39,9 @@ func filled[T any](change ...func(*T)) *T {
 func fill(v reflect.Value) {
 	for i := range v.NumField() {
 		f, t := v.Field(i), v.Type().Field(i)
+		if !t.IsExported() {
+			continue
+		}
 		name, _, _ := strings.Cut(t.Tag.Get("url"), ",")
 		if name == "" {
 			name, _, _ = strings.Cut(t.Tag.Get("json"), ",")

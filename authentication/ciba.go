@@ -3,7 +3,6 @@ package authentication
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 
 	"github.com/headroom-go/auth0"
 )
@@ -46,21 +45,14 @@ type BackchannelAuthorize struct {
 // BackchannelRequest is a request that the user is asked to allow. Printed it
 // shows no id.
 type BackchannelRequest struct {
+	redacted[BackchannelRequest]
+
 	AuthReqID string `json:"auth_req_id"`
 	// ExpiresIn is how many seconds the user has.
 	ExpiresIn int64 `json:"expires_in"`
 	// Interval is the least number of seconds between polls.
 	Interval int64 `json:"interval"`
 }
-
-// String returns a placeholder.
-func (r BackchannelRequest) String() string { return "authentication.BackchannelRequest[redacted]" }
-
-// GoString is String.
-func (r BackchannelRequest) GoString() string { return r.String() }
-
-// LogValue is String.
-func (r BackchannelRequest) LogValue() slog.Value { return slog.StringValue(r.String()) }
 
 // Authorize asks a user.
 //

@@ -2,7 +2,6 @@ package authentication
 
 import (
 	"crypto/rand"
-	"encoding/base64"
 	"errors"
 	"net/http"
 	"net/url"
@@ -91,46 +90,49 @@ const (
 	idIfKnown                 // none: the client id goes with the call where there is one
 )
 
-// prove puts what proves the application into form, or returns the value of the
-// Authorization header that does. Each call gets an assertion of its own.
-func (c *core) prove(form url.Values, m methods) (authorization string, err error) {
+// prove puts what proves the application into form, or returns the option that
+// puts it into the header. Each call gets an assertion of its own.
+func (c *core) prove(form url.Values, m methods) ([]auth0.RequestOption, error) {
 	id := c.clientID()
 	switch {
 	case c.err != nil:
-		return "", c.err
+		return nil, c.err
 	case id == "" && m == idIfKnown:
-		return "", nil
+		return nil, nil
 	case id == "":
-		return "", errors.New("authentication: there is no client id; give New an option such as ClientSecretPost or None")
+		return nil, errors.New("authentication: there is no client id; give New an option such as ClientSecretPost or None")
 	case m == idOnly || m == idIfKnown:
 		form.Set("client_id", id)
-		return "", nil
+		return nil, nil
 	case !c.auth.own:
 		if err := c.client.AddClientAuth(form); err != nil {
-			return "", err
+			return nil, err
 		}
 		if m == secretOnly {
 			form.Del("client_assertion")
 			form.Del("client_assertion_type")
 		}
-		return "", nil
+		return nil, nil
 	case c.auth.basic && m == anyMethod:
-		return "Basic " + base64.StdEncoding.EncodeToString([]byte(url.QueryEscape(id)+":"+url.QueryEscape(c.auth.secret))), nil
+		return []auth0.RequestOption{auth0.Prepare(func(r *http.Request) error {
+			r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(c.auth.secret))
+			return nil
+		})}, nil
 	}
 	form.Set("client_id", id)
 	if c.auth.secret != "" {
 		form.Set("client_secret", c.auth.secret)
 	}
 	if c.auth.key == nil || m == secretOnly {
-		return "", nil
+		return nil, nil
 	}
 	assertion, err := signJWT(*c.auth.key, "JWT", false, c.assertionClaims(time.Now()))
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
 	form.Set("client_assertion", assertion)
-	return "", nil
+	return nil, nil
 }
 
 // clientID is the id of the application, "" when there is none.
@@ -150,25 +152,4 @@ func (c *core) assertionClaims(now time.Time) map[string]any {
 		"iss": c.auth.id, "sub": c.auth.id, "aud": c.audience(),
 		"iat": now.Unix(), "exp": now.Add(assertionLife).Unix(), "jti": rand.Text(),
 	}
-}
-
-// attach has calls that carry a header of their own making go through a
-// transport that sets it: for each attempt anew, after the throttle has let it
-// pass, so that no proof grows old while it waits. The throttle is the client's
-// own.
-func (c *core) attach() {
-	if !c.auth.basic && c.dpop == nil {
-		return
-	}
-	t := c.secure.Transport()
-	derived := &auth0.Transport{
-		Base: attached{t.Base}, Limiter: t.Limiter, Host: t.Host, Plan: t.Plan,
-		MaxRejections: t.MaxRejections, MaxWait: t.MaxWait, Logger: t.Logger,
-	}
-	client, err := auth0.New(c.secure.BaseURL(), auth0.WithHTTPClient(&http.Client{Transport: derived}))
-	if err != nil {
-		c.check(false, err.Error())
-		return
-	}
-	c.secure = client
 }

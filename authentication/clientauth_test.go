@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/cookiejar"
 	"net/url"
 	"strings"
 	"testing"
@@ -442,5 +443,135 @@ func TestProofsStayOnTheTenantsHost(t *testing.T) {
 	}), authentication.None("app"), authentication.DPoPBound(d))
 	if _, err := api.OAuth.UserInfo(t.Context(), "token"); err != nil || elsewhere != 1 {
 		t.Errorf("%d requests elsewhere, %v", elsewhere, err)
+	}
+}
+
+// transport is a tenant made of a function that sees contexts and may fail.
+type transport func(*http.Request) (*http.Response, error)
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.Body != nil {
+		_ = r.Body.Close()
+	}
+	return f(r)
+}
+
+// Calls whose header proves something are sent by the client that New was given,
+// with all that it was set up with.
+func TestProvingCallsKeepTheClientsSettings(t *testing.T) {
+	t.Parallel()
+	d, err := authentication.NewDPoP(edKey(t), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, opts := range map[string][]authentication.Option{
+		"basic":          {authentication.ClientSecretBasic("app", "secret")},
+		"DPoP":           {authentication.None("app"), authentication.DPoPBound(d)},
+		"basic and DPoP": {authentication.ClientSecretBasic("app", "secret"), authentication.DPoPBound(d)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var seen []*http.Request
+				hang := false
+				tenant := transport(func(r *http.Request) (*http.Response, error) {
+					seen = append(seen, r)
+					if hang {
+						<-r.Context().Done()
+						return nil, r.Context().Err()
+					}
+					a := replyJSON(200, `{"access_token":"a"}`, "Set-Cookie", "did=device-1; Path=/")
+					return &http.Response{StatusCode: a.status, Header: a.header, Body: io.NopCloser(strings.NewReader(a.body)), Request: r}, nil
+				})
+				jar, err := cookiejar.New(nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				const attempt, whole = 2 * time.Second, 5 * time.Second
+				call := func(o ...auth0.Option) (time.Duration, error) {
+					c := newClient(t, nil, append([]auth0.Option{
+						auth0.WithHTTPClient(&http.Client{Transport: tenant, Jar: jar, Timeout: whole}),
+						auth0.WithUserAgent("our-app/7"), auth0.WithAttemptTimeout(attempt),
+					}, o...)...)
+					start := time.Now()
+					_, err := authentication.New(c, opts...).OAuth.Refresh(t.Context(), &authentication.Refresh{RefreshToken: "r"})
+					return time.Since(start), err
+				}
+				for range 2 {
+					if _, err := call(); err != nil {
+						t.Fatal(err)
+					}
+				}
+				for i, cookie := range []string{"", "did=device-1"} {
+					h := seen[i].Header
+					if !strings.HasPrefix(h.Get("User-Agent"), "our-app/7") || h.Get("Cookie") != cookie {
+						t.Errorf("call %d: user agent %q, cookie %q, want %q", i, h.Get("User-Agent"), h.Get("Cookie"), cookie)
+					}
+					if strings.Contains(name, "basic") != strings.HasPrefix(h.Get("Authorization"), "Basic ") || strings.Contains(name, "DPoP") != (h.Get("DPoP") != "") {
+						t.Errorf("call %d: header %v", i, h)
+					}
+				}
+				hang = true
+				if took, err := call(); took != attempt || !errors.Is(err, auth0.ErrAttemptTimeout) {
+					t.Errorf("after %v: %v, want the attempt's timeout after %v", took, err, attempt)
+				}
+				if took, err := call(auth0.WithAttemptTimeout(0)); took != whole || err == nil {
+					t.Errorf("after %v: %v, want the client's timeout after %v", took, err, whole)
+				}
+			})
+		})
+	}
+}
+
+// The options of a call reach calls with a proof like any others, and the proof
+// is made anew for each attempt.
+func TestProofForEachAttempt(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		key := edKey(t)
+		d, err := authentication.NewDPoP(key, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids := map[any]bool{}
+		api := authentication.New(newClient(t, func(r *http.Request, _ string) answer {
+			_, claims := claimsOf(t, r.Header.Get("DPoP"), key.Public(), "EdDSA")
+			ids[claims["jti"]] = true
+			if len(ids) < 3 {
+				return replyJSON(502, "{}")
+			}
+			return replyJSON(200, `{"sub":"u"}`)
+		}, auth0.WithRetries(2)), authentication.None("app"), authentication.DPoPBound(d))
+		var own bool
+		u, err := api.OAuth.UserInfo(t.Context(), "token", auth0.Prepare(func(r *http.Request) error {
+			own = r.Header.Get("DPoP") != ""
+			return nil
+		}))
+		if err != nil || u.Subject != "u" || len(ids) != 3 || !own {
+			t.Errorf("%+v, %v after %d proofs, seen by the caller: %v", u, err, len(ids), own)
+		}
+	})
+}
+
+// A caller that captures the answer gets the last one, and the nonce is learnt
+// all the same.
+func TestDPoPWithACaptureOfTheCallers(t *testing.T) {
+	t.Parallel()
+	key := edKey(t)
+	d, err := authentication.NewDPoP(key, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := 0
+	api := authentication.New(newClient(t, func(r *http.Request, _ string) answer {
+		sent++
+		if _, claims := claimsOf(t, r.Header.Get("DPoP"), key.Public(), "EdDSA"); claims["nonce"] != "n1" {
+			return replyJSON(401, "", "DPoP-Nonce", "n1", "WWW-Authenticate", `DPoP error="use_dpop_nonce"`)
+		}
+		return replyJSON(200, `{"sub":"u"}`, "X-Request-Id", "the-second")
+	}), authentication.None("app"), authentication.DPoPBound(d))
+	var meta auth0.Meta
+	if _, err := api.OAuth.UserInfo(t.Context(), "token", auth0.Capture(&meta)); err != nil || sent != 2 || meta.Status != 200 || meta.Header.Get("X-Request-ID") != "the-second" {
+		t.Errorf("%v after %d requests, captured %d %v", err, sent, meta.Status, meta.Header)
 	}
 }

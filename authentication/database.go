@@ -2,7 +2,6 @@ package authentication
 
 import (
 	"context"
-	"log/slog"
 
 	"github.com/headroom-go/auth0"
 )
@@ -14,6 +13,8 @@ type DatabaseService struct{ c hidden[*core] }
 // Signup are the parameters of a sign-up. Which of e-mail address, phone number
 // and username are needed is the connection's to say.
 type Signup struct {
+	redacted[Signup]
+
 	Connection  string `json:"connection"`
 	Email       string `json:"email,omitempty"`
 	PhoneNumber string `json:"phone_number,omitempty"`
@@ -28,15 +29,6 @@ type Signup struct {
 	// and strings of up to 500.
 	UserMetadata map[string]any `json:"user_metadata,omitempty"`
 }
-
-// String returns the connection; passwords stay out of logs.
-func (s Signup) String() string { return "authentication.Signup in " + s.Connection }
-
-// GoString is String.
-func (s Signup) GoString() string { return s.String() }
-
-// LogValue is String.
-func (s Signup) LogValue() slog.Value { return slog.StringValue(s.String()) }
 
 // SignedUp is a user who has signed up.
 type SignedUp struct {

@@ -2,7 +2,6 @@ package authentication
 
 import (
 	"context"
-	"log/slog"
 	"time"
 
 	"github.com/headroom-go/auth0"
@@ -23,6 +22,8 @@ type DeviceAuthorize struct {
 // VerificationURI, or VerificationURIComplete as a QR code. Printed it shows no
 // device code.
 type DeviceCode struct {
+	redacted[DeviceCode]
+
 	DeviceCode              string `json:"device_code"`
 	UserCode                string `json:"user_code"`
 	VerificationURI         string `json:"verification_uri"`
@@ -32,15 +33,6 @@ type DeviceCode struct {
 	// Interval is the least number of seconds between polls.
 	Interval int64 `json:"interval"`
 }
-
-// String returns a placeholder.
-func (d DeviceCode) String() string { return "authentication.DeviceCode[redacted]" }
-
-// GoString is String.
-func (d DeviceCode) GoString() string { return d.String() }
-
-// LogValue is String.
-func (d DeviceCode) LogValue() slog.Value { return slog.StringValue(d.String()) }
 
 // Authorize begins a login.
 //

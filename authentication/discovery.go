@@ -16,7 +16,8 @@ import (
 
 // DiscoveryService has the documents by which a tenant describes itself. Those
 // of Configuration, AuthorizationServer and Keys are kept for as long as the
-// tenant's headers say; a call with options asks the tenant in any case.
+// tenant's headers say, and fetched once for all who ask at a time; each caller's
+// context bounds its own wait. A call with options asks the tenant in any case.
 type DiscoveryService struct {
 	c    hidden[*core]
 	docs *documents
@@ -101,8 +102,9 @@ func (s DiscoveryService) Certificate(ctx context.Context, opts ...auth0.Request
 
 // documents keeps answers by their path.
 type documents struct {
-	mu   sync.Mutex
-	kept map[string]keptDocument
+	mu      sync.Mutex
+	kept    map[string]keptDocument
+	flights map[string]*flight
 }
 
 type keptDocument struct {
@@ -111,31 +113,101 @@ type keptDocument struct {
 	stale time.Time // good until, when the tenant cannot be asked
 }
 
-// kept returns a document, from memory while the tenant's headers allow it.
+// flight is a fetch under way, and its outcome when done is closed.
+type flight struct {
+	waiting int // callers; the last to give up ends the fetch
+	cancel  context.CancelFunc
+	done    chan struct{}
+	value   any
+	err     error
+}
+
+// kept returns a document, from memory while the tenant's headers allow it. All
+// who ask meanwhile wait for one fetch, which goes on as long as any of them does.
 func kept[T any](ctx context.Context, s DiscoveryService, path string, opts []auth0.RequestOption) (T, error) {
-	now := time.Now()
-	s.docs.mu.Lock()
-	old, ok := s.docs.kept[path]
-	s.docs.mu.Unlock()
-	if ok && now.Before(old.until) && len(opts) == 0 {
+	if len(opts) > 0 {
+		return fetch[T](ctx, s, path, opts)
+	}
+	var zero T
+	if err := ctx.Err(); err != nil {
+		return zero, err
+	}
+	d := s.docs
+	d.mu.Lock()
+	old, ok := d.kept[path]
+	if ok && time.Now().Before(old.until) {
+		d.mu.Unlock()
 		return old.value.(T), nil
 	}
+	f := d.flights[path]
+	if f == nil {
+		f = &flight{done: make(chan struct{})}
+		var fetching context.Context
+		fetching, f.cancel = context.WithCancel(context.WithoutCancel(ctx))
+		if d.flights == nil {
+			d.flights = map[string]*flight{}
+		}
+		d.flights[path] = f
+		go func() {
+			v, err := fetch[T](fetching, s, path, nil)
+			if err != nil && ok && time.Now().Before(old.stale) && isOutage(err) {
+				v, err = old.value.(T), nil
+			}
+			d.land(path, f, v, err)
+		}()
+	}
+	f.waiting++
+	d.mu.Unlock()
+	select {
+	case <-f.done:
+	case <-ctx.Done():
+		d.leave(path, f)
+		return zero, ctx.Err()
+	}
+	if f.err != nil {
+		return zero, f.err
+	}
+	return f.value.(T), nil
+}
+
+// land ends a flight with its outcome.
+func (d *documents) land(path string, f *flight, v any, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	f.value, f.err = v, err
+	if d.flights[path] == f {
+		delete(d.flights, path)
+	}
+	f.cancel()
+	close(f.done)
+}
+
+// leave lets a caller go.
+func (d *documents) leave(path string, f *flight) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if f.waiting--; f.waiting == 0 && d.flights[path] == f {
+		delete(d.flights, path)
+		f.cancel()
+	}
+}
+
+// fetch asks the tenant for a document and keeps it for as long as the answer
+// allows.
+func fetch[T any](ctx context.Context, s DiscoveryService, path string, opts []auth0.RequestOption) (T, error) {
 	var meta auth0.Meta
 	v, err := plain[T](ctx, s.c(), http.MethodGet, path, nil, nil, nil, append([]auth0.RequestOption{auth0.Capture(&meta)}, opts...))
 	if err != nil {
-		if ok && now.Before(old.stale) && len(opts) == 0 && isOutage(err) {
-			return old.value.(T), nil
-		}
 		return v, err
 	}
 	if life, onError := lifeOf(meta.Header); life > 0 {
 		s.docs.mu.Lock()
+		defer s.docs.mu.Unlock()
 		if s.docs.kept == nil {
 			s.docs.kept = map[string]keptDocument{}
 		}
-		now = time.Now()
+		now := time.Now()
 		s.docs.kept[path] = keptDocument{value: v, until: now.Add(life), stale: now.Add(life + onError)}
-		s.docs.mu.Unlock()
 	}
 	return v, nil
 }

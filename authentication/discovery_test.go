@@ -1,9 +1,13 @@
 package authentication_test
 
 import (
+	"context"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -128,4 +132,115 @@ func TestUserInfoForms(t *testing.T) {
 			t.Errorf("%+v of %s", u, c.body)
 		}
 	}
+}
+
+// A thousand callers cause one request, also where the answer may not be kept,
+// and whoever asks after it another.
+func TestDiscoveryIsFetchedOnceForAll(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		api := authentication.New(newClient(t, func(*http.Request, string) answer {
+			asked++
+			time.Sleep(time.Second)
+			return replyJSON(200, `{"issuer":"https://example.auth0.com/"}`)
+		}))
+		var done sync.WaitGroup
+		for range 1000 {
+			done.Go(func() {
+				d, err := api.Discovery.Configuration(t.Context())
+				if err != nil || d.Issuer != issuer {
+					t.Errorf("%v, %v", d, err)
+				}
+			})
+		}
+		done.Wait()
+		if asked != 1 {
+			t.Errorf("asked %d times for 1,000 callers", asked)
+		}
+		if _, err := api.Discovery.Configuration(t.Context()); err != nil || asked != 2 {
+			t.Errorf("asked %d times, want one more for a later caller: %v", asked, err)
+		}
+	})
+}
+
+// The first caller gives up after a second, and the others get what it began.
+// A failure is everybody's, and the next caller's is another.
+func TestDiscoveryOutlivesItsFirstCaller(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		asked := 0
+		api := authentication.New(newClient(t, func(*http.Request, string) answer {
+			asked++
+			time.Sleep(5 * time.Second)
+			return replyJSON(503-303*(asked-1), `{"issuer":"https://example.auth0.com/"}`)
+		}))
+		for round, want := range []error{auth0.ErrServer, nil} {
+			start := time.Now()
+			var done sync.WaitGroup
+			done.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				if _, err := api.Discovery.Keys(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
+					t.Errorf("the first caller: %v after %v", err, time.Since(start))
+				}
+			})
+			synctest.Wait()
+			for range 10 {
+				done.Go(func() {
+					if _, err := api.Discovery.Keys(t.Context()); !errors.Is(err, want) || time.Since(start) != 5*time.Second {
+						t.Errorf("the others: %v after %v, want %v", err, time.Since(start), want)
+					}
+				})
+			}
+			done.Wait()
+			if asked != round+1 {
+				t.Errorf("asked %d times in %d rounds", asked, round+1)
+			}
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := api.Discovery.Keys(ctx); !errors.Is(err, context.Canceled) || asked != 2 {
+			t.Errorf("a caller that had ended: %v, asked %d times", err, asked)
+		}
+	})
+}
+
+// When the last caller has given up, so does the fetch, and the next caller does
+// not wait for it.
+func TestDiscoveryEndsWithItsLastCaller(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var ended []time.Duration
+		start := time.Now()
+		hang := true
+		c := newClient(t, nil, auth0.WithHTTPClient(&http.Client{Transport: transport(func(r *http.Request) (*http.Response, error) {
+			if hang {
+				<-r.Context().Done()
+				ended = append(ended, time.Since(start))
+				return nil, r.Context().Err()
+			}
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"issuer":"https://example.auth0.com/"}`)), Request: r}, nil
+		})}))
+		api := authentication.New(c)
+		var done sync.WaitGroup
+		for i := range 3 {
+			done.Go(func() {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(i+1)*time.Second)
+				defer cancel()
+				if _, err := api.Discovery.Configuration(ctx); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Duration(i+1)*time.Second {
+					t.Errorf("caller %d: %v after %v", i, err, time.Since(start))
+				}
+			})
+		}
+		done.Wait()
+		synctest.Wait()
+		if !slices.Equal(ended, []time.Duration{3 * time.Second}) {
+			t.Errorf("requests ended at %v, want at the last caller's 3 s", ended)
+		}
+		hang = false
+		if d, err := api.Discovery.Configuration(t.Context()); err != nil || d.Issuer != issuer {
+			t.Errorf("the next caller: %v, %v", d, err)
+		}
+	})
 }

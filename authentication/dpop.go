@@ -1,7 +1,6 @@
 package authentication
 
 import (
-	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/ed25519"
@@ -13,9 +12,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -30,6 +29,8 @@ import (
 // token has to prove that they hold the key. It remembers the nonces that
 // servers ask proofs to contain and is safe for concurrent use.
 type DPoP struct {
+	redacted[DPoP]
+
 	key hidden[auth0.PrivateKey]
 
 	mu     sync.Mutex
@@ -48,15 +49,6 @@ func NewDPoP(signer crypto.Signer, algorithm string) (*DPoP, error) {
 	}
 	return &DPoP{key: hide(key), nonces: map[string]string{}}, nil
 }
-
-// String returns a placeholder.
-func (d *DPoP) String() string { return "authentication.DPoP[redacted]" }
-
-// GoString is String.
-func (d *DPoP) GoString() string { return d.String() }
-
-// LogValue is String.
-func (d *DPoP) LogValue() slog.Value { return slog.StringValue(d.String()) }
 
 // Thumbprint names the key (RFC 7638), as Authorize.DPoPThumbprint and the cnf
 // claim of bound tokens do.
@@ -131,87 +123,48 @@ func DPoPBound(d *DPoP) Option {
 	}
 }
 
-// attachment is what one call has the transport set.
-type attachment struct {
-	host          string
-	authorization string // the whole value, "" for none
-	dpop          *DPoP
-	token         string // presented together with a proof
-	wantsNonce    bool   // the server refused the last attempt for want of its nonce
-}
-
-type attachmentKey struct{}
-
-// proven sends a call that proves something, and sends it again where the proof
-// lacked the server's nonce: it has done nothing then.
-func proven[T any](ctx context.Context, c *core, path, token string, send func(context.Context, *attachment) (T, error)) (T, error) {
-	h := &attachment{host: c.secure.Domain(), token: token}
+// bound sends a call, with a proof of its own for each attempt where tokens are
+// bound to a key: made when the throttle has let the attempt pass, so that none
+// grows old while it waits. token is what the call presents, "" for none. A call
+// whose proof lacked the server's nonce has done nothing and is sent once more.
+func bound[T any](c *core, path, token string, opts []auth0.RequestOption, send func([]auth0.RequestOption) (T, error)) (T, error) {
+	d := c.dpop
 	switch path {
 	case "/oauth/token", "/oauth/par", "/userinfo":
-		h.dpop = c.dpop
+	default:
+		d = nil
 	}
-	ctx = context.WithValue(ctx, attachmentKey{}, h)
-	v, err := send(ctx, h)
-	if err != nil && h.dpop != nil && (h.wantsNonce || CodeOf(err) == UseDPoPNonce) {
-		v, err = send(ctx, h)
+	if d == nil {
+		v, err := send(opts)
+		return v, typed(err)
+	}
+	var meta auth0.Meta
+	var answer http.Response
+	opts = slices.Concat([]auth0.RequestOption{auth0.Capture(&meta), auth0.Prepare(func(r *http.Request) error {
+		answer.Request = r
+		return d.prove(r, token)
+	})}, opts)
+	v, err := send(opts)
+	answer.StatusCode, answer.Header = meta.Status, meta.Header
+	if d.Remember(&answer) || CodeOf(err) == UseDPoPNonce {
+		v, err = send(opts)
+		answer.StatusCode, answer.Header = meta.Status, meta.Header
+		d.Remember(&answer)
 	}
 	return v, typed(err)
 }
 
-// attached is the base of a throttle that sets what an attachment says.
-type attached struct{ base http.RoundTripper }
-
-// RoundTrip sends req with what its context holds for it. What proves the
-// application goes to the tenant's own host only.
-func (a attached) RoundTrip(req *http.Request) (*http.Response, error) {
-	h, ok := req.Context().Value(attachmentKey{}).(*attachment)
-	if !ok || h.host != req.URL.Host {
-		return a.transport().RoundTrip(req)
+// prove puts a proof into the header of a request that presents a token, or
+// that asks for one.
+func (d *DPoP) prove(r *http.Request, token string) error {
+	if token != "" {
+		return d.Sign(r, token)
 	}
-	out := req.Clone(req.Context())
-	if h.authorization != "" {
-		out.Header.Set("Authorization", h.authorization)
-	}
-	if h.dpop != nil {
-		if err := h.sign(out); err != nil {
-			if req.Body != nil {
-				_ = req.Body.Close()
-			}
-			return nil, err
-		}
-	}
-	resp, err := a.transport().RoundTrip(out)
-	if err == nil && h.dpop != nil {
-		answer := *resp
-		answer.Request = out
-		h.wantsNonce = h.dpop.Remember(&answer)
-	}
-	return resp, err
-}
-
-func (h *attachment) sign(out *http.Request) error {
-	if h.token != "" {
-		return h.dpop.Sign(out, h.token)
-	}
-	proof, err := h.dpop.Proof(out.Method, out.URL, "")
+	proof, err := d.Proof(r.Method, r.URL, "")
 	if err == nil {
-		out.Header.Set("DPoP", proof)
+		r.Header.Set("DPoP", proof)
 	}
 	return err
-}
-
-// CloseIdleConnections closes those of the base.
-func (a attached) CloseIdleConnections() {
-	if b, ok := a.transport().(interface{ CloseIdleConnections() }); ok {
-		b.CloseIdleConnections()
-	}
-}
-
-func (a attached) transport() http.RoundTripper {
-	if a.base == nil {
-		return http.DefaultTransport
-	}
-	return a.base
 }
 
 // newSigner returns a signer of JWTs of one type. embed puts the public key into

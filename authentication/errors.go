@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"strings"
 	"time"
@@ -134,6 +135,18 @@ func (e *Error) Error() string {
 		return e.call.Error()
 	}
 	return "authentication: the tenant refused the login: " + plainCode(e.Code)
+}
+
+// Format writes Error, with %#v GoString, and never a field, whatever the verb.
+func (e *Error) Format(f fmt.State, verb rune) {
+	switch {
+	case verb == 'v' && f.Flag('#'):
+		_, _ = io.WriteString(f, e.GoString())
+	case strings.ContainsRune("sqxX", verb):
+		_, _ = fmt.Fprintf(f, fmt.FormatString(f, verb), e.Error())
+	default:
+		_, _ = io.WriteString(f, e.Error())
+	}
 }
 
 // GoString returns the code alone.

@@ -3,8 +3,14 @@ package authentication_test
 import (
 	"errors"
 	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
 	"log/slog"
 	"net/http"
+	"path/filepath"
+	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -107,32 +113,103 @@ const soapFault = `<env:Envelope xmlns:env="http://www.w3.org/2003/05/soap-envel
 	`<env:Subcode><env:Value>wst:RequestFailed</env:Value></env:Subcode></env:Code><env:Reason><env:Text xml:lang="en">Global rate limit exceeded</env:Text></env:Reason>` +
 	`<env:Detail></env:Detail></env:Fault></env:Body></env:Envelope>`
 
-// Nothing that is printed shows a token, a code or a secret.
+// secretive returns a value of each type that has fields for passwords, tokens
+// or codes, filled with values that begin with s-.
+func secretive() []any {
+	return []any{
+		filled[authentication.TokenSet](), filled[authentication.DeviceCode](), filled[authentication.BackchannelRequest](),
+		filled[authentication.MFAEnrollment](), filled[authentication.MFAChallenge](), filled[authentication.PasskeyChallenge](),
+		filled[authentication.RegisteredClient](), filled[authentication.PushedAuthorization](),
+		filled[authentication.Authorize](), filled[authentication.Login](), filled[authentication.CodeExchange](),
+		filled[authentication.Refresh](), filled[authentication.Password](), filled[authentication.Signup](),
+		filled[authentication.MFAOTP](), filled[authentication.MFAOOB](), filled[authentication.MFARecoveryCode](),
+		filled[authentication.MFAChallengeRequest](), filled[authentication.PasswordlessOTP](), filled[authentication.SessionOTP](),
+		filled[authentication.PasskeyResponse](), filled[authentication.CustomExchange](), filled[authentication.NativeSocial](),
+		filled[authentication.OnBehalfOf](), filled[authentication.CrossApp](), filled[authentication.TokenVault](),
+		filled[authentication.PasswordlessVerify](), filled[authentication.ResourceOwner](), filled[authentication.SocialToken](),
+		filled[authentication.Delegation](), filled[authentication.OIDCLogout](),
+		&authentication.VerifierOptions{ClientSecret: "s-secret"}, &authentication.Expect{Nonce: "s-nonce", AccessToken: "s-token", Code: "s-code"},
+		&authentication.Error{MFAToken: "s-token", Description: "s-description"},
+	}
+}
+
+// Nothing that is printed or logged shows a token, a code or a secret: by no
+// verb, as a value or a pointer, alone or inside of something else.
 func TestNothingSecretIsShown(t *testing.T) {
 	t.Parallel()
-	const secret = "tell-nobody"
-	for _, v := range []any{
-		authentication.TokenSet{AccessToken: secret, IDToken: secret, RefreshToken: secret, RecoveryCode: secret},
-		&authentication.TokenSet{AccessToken: secret},
-		authentication.DeviceCode{DeviceCode: secret, UserCode: secret},
-		&authentication.BackchannelRequest{AuthReqID: secret},
-		authentication.MFAEnrollment{Secret: secret, BarcodeURI: secret, RecoveryCodes: []string{secret}, OOBCode: secret},
-		&authentication.MFAChallenge{OOBCode: secret},
-		authentication.PasskeyChallenge{AuthSession: secret},
-		authentication.RegisteredClient{ClientSecret: secret},
-		&authentication.Signup{Password: secret},
-		authentication.VerifierOptions{ClientSecret: secret},
-		authentication.Login{CodeVerifier: secret},
-		&authentication.Error{MFAToken: secret, Description: secret},
-	} {
-		shown := fmt.Sprintf("%v %+v %#v %s", v, v, v, v)
-		var log strings.Builder
-		slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "value", v)
-		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "value", v)
-		shown += log.String()
-		if strings.Contains(shown, secret) {
-			t.Errorf("%T shows it: %s", v, shown)
+	for _, p := range secretive() {
+		values := []any{p, []any{p}, map[string]any{"p": p}}
+		if v := reflect.ValueOf(p).Elem().Interface(); !isError(p) {
+			values = append(values, v, []any{v}, struct{ V any }{v})
 		}
+		for _, v := range values {
+			var shown strings.Builder
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%X", "%t"} {
+				fmt.Fprintf(&shown, verb+"\n", v)
+			}
+			for _, secret := range []string{"s-", "732d", "732D", "115 45"} { // in letters, and in the digits of %x and %d
+				if strings.Contains(shown.String(), secret) {
+					t.Errorf("%T of a %T shows %q: %s", v, p, secret, &shown)
+				}
+			}
+		}
+		var log strings.Builder
+		slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "value", p)
+		slog.New(slog.NewTextHandler(&log, nil)).Info("x", "value", p)
+		if shown := strings.ReplaceAll(log.String(), "s-scope", ""); strings.Contains(strings.ReplaceAll(shown, "s-token_type", ""), "s-") {
+			t.Errorf("%T logs %s", p, log.String())
+		}
+	}
+}
+
+func isError(v any) bool {
+	_, ok := v.(error)
+	return ok
+}
+
+// A type with a field that is named like a secret is one of those that the test
+// above knows.
+func TestSecretFieldsAreKnown(t *testing.T) {
+	t.Parallel()
+	known := map[string]bool{"PasswordRule": true} // its Code names a rule
+	for _, p := range secretive() {
+		known[reflect.TypeOf(p).Elem().Name()] = true
+	}
+	secret := regexp.MustCompile(`(Password|Secret|Token|Codes?|OTP|CodeVerifier|Assertion|AuthSession|AuthReqID|BarcodeURI|IDTokenHint|RequestURI)$`)
+	files, err := filepath.Glob("*.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	found := 0
+	for _, name := range files {
+		f, err := parser.ParseFile(token.NewFileSet(), name, nil, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ast.Inspect(f, func(n ast.Node) bool {
+			spec, ok := n.(*ast.TypeSpec)
+			if !ok || !spec.Name.IsExported() || strings.HasSuffix(name, "_test.go") {
+				return true
+			}
+			s, ok := spec.Type.(*ast.StructType)
+			if !ok {
+				return true
+			}
+			for _, field := range s.Fields.List {
+				for _, n := range field.Names {
+					if !n.IsExported() || !secret.MatchString(n.Name) {
+						continue
+					}
+					if found++; !known[spec.Name.Name] {
+						t.Errorf("%s.%s may be a secret", spec.Name.Name, n.Name)
+					}
+				}
+			}
+			return true
+		})
+	}
+	if found < 40 {
+		t.Errorf("%d fields found", found)
 	}
 }
 

@@ -36,6 +36,8 @@ const (
 // CustomExchange are the parameters of an exchange that a token exchange
 // profile of the tenant decides on.
 type CustomExchange struct {
+	redacted[CustomExchange]
+
 	SubjectToken string `url:"subject_token,omitempty"`
 	// SubjectTokenType is the URI of the profile.
 	SubjectTokenType string `url:"subject_token_type,omitempty"`
@@ -62,6 +64,8 @@ func (s TokenExchangeService) Custom(ctx context.Context, p *CustomExchange, opt
 // NativeSocial are the parameters of a login with what a provider's own
 // software on the device has given.
 type NativeSocial struct {
+	redacted[NativeSocial]
+
 	SubjectToken string `url:"subject_token,omitempty"`
 	// SubjectTokenType is one of the Apple, Facebook and Google types.
 	SubjectTokenType string `url:"subject_token_type,omitempty"`
@@ -83,6 +87,8 @@ func (s TokenExchangeService) NativeSocial(ctx context.Context, p *NativeSocial,
 
 // OnBehalfOf are the parameters of an exchange by an API that calls another.
 type OnBehalfOf struct {
+	redacted[OnBehalfOf]
+
 	// SubjectToken is the access token that the API was called with.
 	SubjectToken string `url:"subject_token,omitempty"`
 	Audience     string `url:"audience,omitempty"`
@@ -99,6 +105,8 @@ func (s TokenExchangeService) OnBehalfOf(ctx context.Context, p *OnBehalfOf, opt
 
 // CrossApp are the parameters of cross app access.
 type CrossApp struct {
+	redacted[CrossApp]
+
 	// Assertion is the ID-JAG that the enterprise's identity provider has signed.
 	Assertion string `url:"assertion,omitempty"`
 	// Resource is the API; one in the assertion wins over it.
@@ -117,6 +125,8 @@ func (s TokenExchangeService) CrossApp(ctx context.Context, p *CrossApp, opts ..
 // TokenVault are the parameters of an exchange for the token of an upstream
 // provider.
 type TokenVault struct {
+	redacted[TokenVault]
+
 	SubjectToken string `url:"subject_token,omitempty"`
 	Connection   string `url:"connection,omitempty"`
 	// LoginHint picks one of several accounts of the user. VaultPrivileged does

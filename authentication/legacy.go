@@ -40,6 +40,8 @@ func (s LegacyService) Unlink(ctx context.Context, accessToken, userID string, o
 
 // PasswordlessVerify are the parameters of the call of that name.
 type PasswordlessVerify struct {
+	redacted[PasswordlessVerify]
+
 	// Connection is email or sms.
 	Connection string `json:"connection"`
 	// Username is the address or the phone number.
@@ -62,6 +64,8 @@ func (s LegacyService) PasswordlessVerify(ctx context.Context, p *PasswordlessVe
 
 // Delegation are the parameters of Delegate.
 type Delegation struct {
+	redacted[Delegation]
+
 	IDToken string `json:"id_token"`
 	// Target is the id of the application to get a token for.
 	Target  string `json:"target,omitempty"`
@@ -105,6 +109,8 @@ func (s LegacyService) Impersonate(ctx context.Context, token, userID string, p 
 
 // ResourceOwner are the parameters of the call of that name.
 type ResourceOwner struct {
+	redacted[ResourceOwner]
+
 	Connection string `json:"connection"`
 	// GrantType is password, or urn:ietf:params:oauth:grant-type:jwt-bearer with
 	// IDToken and Device.
@@ -127,6 +133,8 @@ func (s LegacyService) ResourceOwner(ctx context.Context, p *ResourceOwner, opts
 
 // SocialToken are the parameters of SocialToken.
 type SocialToken struct {
+	redacted[SocialToken]
+
 	// AccessToken is the provider's.
 	AccessToken string `json:"access_token"`
 	// Connection is facebook, google-oauth2, twitter or weibo.

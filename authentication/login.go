@@ -7,7 +7,6 @@ import (
 	"crypto/subtle"
 	"encoding/base64"
 	"errors"
-	"log/slog"
 	"net/url"
 	"strings"
 	"time"
@@ -18,6 +17,8 @@ import (
 // Login is a login under way. It belongs in the user's session, on the server or
 // in an encrypted cookie, until the browser comes back; as JSON, if need be.
 type Login struct {
+	redacted[Login]
+
 	// Authorize are the parameters, with state, nonce and the public half of
 	// PKCE filled in.
 	Authorize Authorize `json:"authorize"`
@@ -43,15 +44,6 @@ func NewLogin(p Authorize) *Login {
 	}
 	return l
 }
-
-// String returns a placeholder.
-func (l Login) String() string { return "authentication.Login[redacted]" }
-
-// GoString is String.
-func (l Login) GoString() string { return l.String() }
-
-// LogValue is String.
-func (l Login) LogValue() slog.Value { return slog.StringValue(l.String()) }
 
 // What FinishLogin finds wrong with how a browser came back.
 var (

@@ -42,6 +42,8 @@ func federated(q url.Values, yes bool) string {
 
 // OIDCLogout are the parameters of OIDCURL and OIDCForm.
 type OIDCLogout struct {
+	redacted[OIDCLogout]
+
 	// IDTokenHint spares the user a question, as LogoutHint does.
 	IDTokenHint string `url:"id_token_hint,omitempty"`
 	// LogoutHint is the sid of the ID token.

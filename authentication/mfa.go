@@ -2,7 +2,6 @@ package authentication
 
 import (
 	"context"
-	"log/slog"
 	"net/http"
 	"slices"
 
@@ -15,6 +14,8 @@ type MFAService struct{ c hidden[*core] }
 
 // MFAOTP are the parameters of VerifyOTP.
 type MFAOTP struct {
+	redacted[MFAOTP]
+
 	MFAToken string `url:"mfa_token,omitempty"`
 	// OTP is the code that the user's app shows.
 	OTP string `url:"otp,omitempty"`
@@ -30,6 +31,8 @@ func (s MFAService) VerifyOTP(ctx context.Context, p *MFAOTP, opts ...auth0.Requ
 
 // MFAOOB are the parameters of VerifyOOB and WaitOOB.
 type MFAOOB struct {
+	redacted[MFAOOB]
+
 	MFAToken string `url:"mfa_token,omitempty"`
 	// OOBCode is that of the challenge or the association.
 	OOBCode string `url:"oob_code,omitempty"`
@@ -54,6 +57,8 @@ func (s MFAService) WaitOOB(ctx context.Context, p *MFAOOB, opts ...auth0.Reques
 
 // MFARecoveryCode are the parameters of VerifyRecoveryCode.
 type MFARecoveryCode struct {
+	redacted[MFARecoveryCode]
+
 	MFAToken     string `url:"mfa_token,omitempty"`
 	RecoveryCode string `url:"recovery_code,omitempty"`
 }
@@ -69,6 +74,8 @@ func (s MFAService) VerifyRecoveryCode(ctx context.Context, p *MFARecoveryCode, 
 
 // MFAChallengeRequest are the parameters of Challenge.
 type MFAChallengeRequest struct {
+	redacted[MFAChallengeRequest]
+
 	MFAToken string `json:"mfa_token"`
 	// ChallengeType is otp, oob, or both separated by a space; any where empty.
 	ChallengeType string `json:"challenge_type,omitempty"`
@@ -78,21 +85,14 @@ type MFAChallengeRequest struct {
 
 // MFAChallenge is a challenge that was sent to the user.
 type MFAChallenge struct {
+	redacted[MFAChallenge]
+
 	ChallengeType string `json:"challenge_type"`
 	// OOBCode goes with VerifyOOB.
 	OOBCode string `json:"oob_code,omitempty"`
 	// BindingMethod is prompt when the user has to type a code.
 	BindingMethod string `json:"binding_method,omitempty"`
 }
-
-// String returns the type of the challenge.
-func (c MFAChallenge) String() string { return "authentication.MFAChallenge " + c.ChallengeType }
-
-// GoString is String.
-func (c MFAChallenge) GoString() string { return c.String() }
-
-// LogValue is String.
-func (c MFAChallenge) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // Challenge sends the user a code or a push message, or tells which factor to
 // ask for.
@@ -117,6 +117,8 @@ type MFAAssociation struct {
 // MFAEnrollment is a factor that is being enrolled. It is in force when the user
 // has confirmed it with VerifyOTP or VerifyOOB. Printed it shows no secret.
 type MFAEnrollment struct {
+	redacted[MFAEnrollment]
+
 	AuthenticatorType string `json:"authenticator_type"`
 	// Secret and BarcodeURI are for the user's authenticator app.
 	Secret     string `json:"secret,omitempty"`
@@ -128,15 +130,6 @@ type MFAEnrollment struct {
 	OOBChannels   StringList `json:"oob_channels,omitempty"`
 	BindingMethod string     `json:"binding_method,omitempty"`
 }
-
-// String returns the type of the factor.
-func (e MFAEnrollment) String() string { return "authentication.MFAEnrollment " + e.AuthenticatorType }
-
-// GoString is String.
-func (e MFAEnrollment) GoString() string { return e.String() }
-
-// LogValue is String.
-func (e MFAEnrollment) LogValue() slog.Value { return slog.StringValue(e.String()) }
 
 // Associate enrols a factor. token is the MFA token of a login by a user who has
 // none yet, or an access token for https://DOMAIN/mfa/ with the scope enroll.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
-	"log/slog"
 	"maps"
 	"net/http"
 	"net/url"
@@ -21,6 +20,8 @@ type OAuthService struct{ c hidden[*core] }
 // Authorize are the parameters of a login. Scope, ACRValues and UILocales are
 // lists separated by spaces.
 type Authorize struct {
+	redacted[Authorize]
+
 	// ResponseType is code where empty.
 	ResponseType string `url:"response_type,omitempty" json:"response_type,omitempty"`
 	RedirectURI  string `url:"redirect_uri,omitempty" json:"redirect_uri,omitempty"`
@@ -112,6 +113,8 @@ func (s OAuthService) AuthorizeURLWithJAR(requestObject string) string {
 
 // PushedAuthorization is where the parameters of a login wait for the browser.
 type PushedAuthorization struct {
+	redacted[PushedAuthorization]
+
 	RequestURI string `json:"request_uri"`
 	// ExpiresIn is how many seconds the browser has.
 	ExpiresIn int64 `json:"expires_in"`
@@ -150,6 +153,8 @@ func (s OAuthService) SignRequest(key auth0.PrivateKey, p *Authorize) (string, e
 
 // CodeExchange are the parameters of ExchangeCode.
 type CodeExchange struct {
+	redacted[CodeExchange]
+
 	Code string `url:"code,omitempty"`
 	// CodeVerifier is the secret half of PKCE, which public applications need.
 	CodeVerifier string `url:"code_verifier,omitempty"`
@@ -186,6 +191,8 @@ func (s OAuthService) ClientCredentials(ctx context.Context, p *ClientCredential
 
 // Refresh are the parameters of a refresh.
 type Refresh struct {
+	redacted[Refresh]
+
 	RefreshToken string `url:"refresh_token,omitempty"`
 	// Scope may be less than was granted, or more under a policy for several
 	// APIs.
@@ -204,6 +211,8 @@ func (s OAuthService) Refresh(ctx context.Context, p *Refresh, opts ...auth0.Req
 
 // Password are the parameters of a login with a password.
 type Password struct {
+	redacted[Password]
+
 	Username string `url:"username,omitempty"`
 	Password string `url:"password,omitempty"`
 	Scope    string `url:"scope,omitempty"`
@@ -278,19 +287,9 @@ type Actor struct {
 //
 //auth0:op GET /userinfo
 func (s OAuthService) UserInfo(ctx context.Context, accessToken string, opts ...auth0.RequestOption) (*UserInfo, error) {
-	return proven(ctx, s.c(), "/userinfo", accessToken, func(ctx context.Context, _ *attachment) (*UserInfo, error) {
-		return auth0.Call[*UserInfo](ctx, s.c().presenter(), http.MethodGet, "/userinfo", nil, nil, nil,
-			append(slices.Clip(opts), auth0.Bearer(accessToken)))
+	return bound(s.c(), "/userinfo", accessToken, append(slices.Clip(opts), auth0.Bearer(accessToken)), func(opts []auth0.RequestOption) (*UserInfo, error) {
+		return auth0.Call[*UserInfo](ctx, s.c().client, http.MethodGet, "/userinfo", nil, nil, nil, opts)
 	})
-}
-
-// presenter is the client that presents tokens: the one that adds proofs where
-// tokens are bound, and never that of the mTLS aliases alone.
-func (c *core) presenter() *auth0.Client {
-	if c.dpop != nil {
-		return c.secure
-	}
-	return c.client
 }
 
 // UnmarshalJSON reads a profile and keeps all of it in Claims. A member of an
@@ -319,6 +318,8 @@ type ClientRegistration struct {
 // RegisteredClient is an application that has registered itself. Printed it
 // shows no secret.
 type RegisteredClient struct {
+	redacted[RegisteredClient]
+
 	ClientID     string `json:"client_id"`
 	ClientName   string `json:"client_name,omitempty"`
 	ClientSecret string `json:"client_secret,omitempty"`
@@ -328,15 +329,6 @@ type RegisteredClient struct {
 	GrantTypes              []string `json:"grant_types,omitempty"`
 	TokenEndpointAuthMethod string   `json:"token_endpoint_auth_method,omitempty"`
 }
-
-// String returns the client id.
-func (c RegisteredClient) String() string { return "authentication.RegisteredClient " + c.ClientID }
-
-// GoString is String.
-func (c RegisteredClient) GoString() string { return c.String() }
-
-// LogValue is String.
-func (c RegisteredClient) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // RegisterClient registers an application in a tenant that allows it.
 //

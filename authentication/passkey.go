@@ -3,7 +3,6 @@ package authentication
 import (
 	"context"
 	"encoding/json"
-	"log/slog"
 
 	"github.com/headroom-go/auth0"
 )
@@ -21,20 +20,13 @@ type PasskeyLogin struct {
 
 // PasskeyChallenge is what the user's device has to answer.
 type PasskeyChallenge struct {
+	redacted[PasskeyChallenge]
+
 	AuthSession string `json:"auth_session"`
 	// PublicKey are the options to hand to the WebAuthn interface of the
 	// platform as they are; their binary members are base64url.
 	PublicKey json.RawMessage `json:"authn_params_public_key"`
 }
-
-// String returns a placeholder.
-func (c PasskeyChallenge) String() string { return "authentication.PasskeyChallenge[redacted]" }
-
-// GoString is String.
-func (c PasskeyChallenge) GoString() string { return c.String() }
-
-// LogValue is String.
-func (c PasskeyChallenge) LogValue() slog.Value { return slog.StringValue(c.String()) }
 
 // Challenge begins a login with a passkey.
 //
@@ -74,6 +66,8 @@ func (s PasskeysService) Register(ctx context.Context, p *PasskeySignup, opts ..
 
 // PasskeyResponse are the parameters of PasskeysService.Token.
 type PasskeyResponse struct {
+	redacted[PasskeyResponse]
+
 	AuthSession string `json:"auth_session"`
 	// AuthnResponse is the credential that the platform has made, as JSON with
 	// base64url for binary members.

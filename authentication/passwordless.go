@@ -42,6 +42,8 @@ func (s PasswordlessService) Start(ctx context.Context, p *PasswordlessStart, op
 
 // PasswordlessOTP are the parameters of Token.
 type PasswordlessOTP struct {
+	redacted[PasswordlessOTP]
+
 	// Username is the address or the phone number.
 	Username string `url:"username,omitempty"`
 	OTP      string `url:"otp,omitempty"`
@@ -92,6 +94,8 @@ type authSession struct {
 
 // SessionOTP are the parameters of TokenForSession.
 type SessionOTP struct {
+	redacted[SessionOTP]
+
 	// AuthSession is that of Challenge.
 	AuthSession string `url:"auth_session,omitempty"`
 	OTP         string `url:"otp,omitempty"`

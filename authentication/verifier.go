@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +29,8 @@ type Verifier struct {
 
 // VerifierOptions say which tokens a Verifier accepts.
 type VerifierOptions struct {
+	redacted[VerifierOptions]
+
 	// ClientID is the application that ID tokens have to be for; the client's
 	// own where empty.
 	ClientID string
@@ -47,15 +48,6 @@ type VerifierOptions struct {
 	// where 0, nothing where negative.
 	Leeway time.Duration
 }
-
-// String returns the issuer; the secret stays out of logs.
-func (o VerifierOptions) String() string { return "authentication.VerifierOptions of " + o.Issuer }
-
-// GoString is String.
-func (o VerifierOptions) GoString() string { return o.String() }
-
-// LogValue is String.
-func (o VerifierOptions) LogValue() slog.Value { return slog.StringValue(o.String()) }
 
 // NewVerifier returns a Verifier of the tenant of c, through which it fetches
 // keys. Nothing is fetched before the first token.
@@ -95,6 +87,8 @@ func NewVerifier(c *auth0.Client, o VerifierOptions) (*Verifier, error) {
 // Expect is what an ID token has to say, beside being the tenant's, for the
 // application and in force. Login.Expect fills it.
 type Expect struct {
+	redacted[Expect]
+
 	// Nonce is that of the login. A token with a nonce where none is expected is
 	// refused, unless AnyNonce is set.
 	Nonce    string

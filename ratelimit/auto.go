@@ -14,8 +14,8 @@ type sighting struct {
 
 // sight notes a limit that no bucket of the request has, once for each route.
 // It is looked up without the lock: see recognise.
-func (l *Limiter) sight(c *class, limit, remaining int64) {
-	key := c.name()
+func (l *Limiter) sight(route routeName, limit, remaining int64) {
+	key := route.String()
 	if l.shown[key] == limit {
 		return
 	}
@@ -23,7 +23,7 @@ func (l *Limiter) sight(c *class, limit, remaining int64) {
 		l.shown = make(map[string]int64)
 	}
 	l.shown[key] = limit
-	l.sighted = append(l.sighted, sighting{Request{Method: c.method, Template: c.route.Template, Path: c.route.Template}, limit, remaining})
+	l.sighted = append(l.sighted, sighting{Request{Method: route.method, Template: route.template, Path: route.template}, limit, remaining})
 }
 
 // recognise narrows the published plans down to those that agree with all that

@@ -241,6 +241,7 @@ func (l *Limiter) now() int64 {
 type Ticket struct {
 	l      *Limiter
 	c      *class
+	route  routeName
 	marks  [maxRouteBuckets]mark
 	client uint64
 	sentAt int64
@@ -262,14 +263,14 @@ func (l *Limiter) Acquire(ctx context.Context, r *Request) (Ticket, error) {
 	if err := r.check(); err != nil {
 		return Ticket{}, err
 	}
-	c, client, now := l.begin(r)
+	c, route, client, now := l.begin(r)
 	level := levelOf(r.Priority)
 	if l.waiting == 0 && l.ready(c, level, client, now) {
-		t := l.admit(c, client, now, now)
+		t := l.admit(c, route, client, now, now)
 		l.unlock(nil)
 		return t, nil
 	}
-	w := &waiter{class: c, req: r, level: level, client: client, since: now, ready: make(chan struct{}, 1)}
+	w := &waiter{class: c, req: r, route: route, level: level, client: client, since: now, ready: make(chan struct{}, 1)}
 	calls, err := l.enqueue(ctx, w, now)
 	l.unlock(calls)
 	if err != nil {
@@ -292,7 +293,7 @@ func (l *Limiter) Acquire(ctx context.Context, r *Request) (Ticket, error) {
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-patience:
-		err = &WaitError{Route: c.name(), Bucket: "an answer", Wait: l.maxWait, Left: l.maxWait}
+		err = &WaitError{Route: route.String(), Bucket: "an answer", Wait: l.maxWait, Left: l.maxWait}
 	}
 	l.mu.Lock()
 	if w.index >= 0 {
@@ -315,8 +316,8 @@ func (l *Limiter) Submit(r *Request, ready func(Ticket, error)) (cancel func() b
 		ready(Ticket{}, err)
 		return func() bool { return false }
 	}
-	c, client, now := l.begin(r)
-	w := &waiter{class: c, req: r, level: levelOf(r.Priority), client: client, since: now, fn: ready}
+	c, route, client, now := l.begin(r)
+	w := &waiter{class: c, req: r, route: route, level: levelOf(r.Priority), client: client, since: now, fn: ready}
 	calls, err := l.enqueue(context.Background(), w, now)
 	l.unlock(calls)
 	if err != nil {
@@ -344,14 +345,14 @@ func (r *Request) check() error {
 	return nil
 }
 
-// begin routes a request, takes the lock, and returns the request's class, a
-// hash of its client where quotas by client are in force, and the time.
-func (l *Limiter) begin(r *Request) (*class, uint64, int64) {
+// begin routes a request, takes the lock, and returns the request's class and
+// route, a hash of its client where quotas by client are in force, and the time.
+func (l *Limiter) begin(r *Request) (*class, routeName, uint64, int64) {
 	if c := l.latest.Load(); c != nil && c.repeats(r, l.reserve) && !l.quotas.Load() {
 		// Most requests are like the one before.
 		l.mu.Lock()
 		if l.latest.Load() == c {
-			return c, 0, l.now()
+			return c, c.route, 0, l.now()
 		}
 		l.mu.Unlock()
 	}
@@ -365,7 +366,7 @@ func (l *Limiter) begin(r *Request) (*class, uint64, int64) {
 	if q := l.plan.Load(); q != p {
 		rt = q.Route(r)
 	}
-	return l.classify(r, rt), client, l.now()
+	return l.classify(r, rt), routeName{r.Method, rt.Template}, client, l.now()
 }
 
 // enqueue queues a waiter, and takes it back with an error when it would have
@@ -380,7 +381,7 @@ func (l *Limiter) enqueue(ctx context.Context, w *waiter, now int64) ([]*waiter,
 	}
 	if left != never {
 		if at, b := l.earliest(w, now); at-now > left {
-			return nil, &WaitError{Route: w.class.name(), Bucket: b, Wait: time.Duration(at - now), Left: time.Duration(left)}
+			return nil, &WaitError{Route: w.route.String(), Bucket: b, Wait: time.Duration(at - now), Left: time.Duration(left)}
 		}
 	}
 	l.push(w)
@@ -430,7 +431,7 @@ func (l *Limiter) classify(r *Request, rt Route) *class {
 func (l *Limiter) newClass(k classKey, rt Route, r *Request) *class {
 	now := l.now()
 	l.sweep(now)
-	c := &class{route: rt, method: r.Method, reserve: k.reserve, fixed: rt.fixed && r.Template != ""}
+	c := &class{route: routeName{r.Method, rt.Template}, reserve: k.reserve, fixed: rt.fixed && r.Template != ""}
 	plan := l.plan.Load()
 	for i := range rt.N {
 		spec := &plan.Buckets[rt.Buckets[i]]
@@ -494,18 +495,20 @@ func (l *Limiter) idle(c *class, now int64) bool {
 	return keyed && now >= c.blocked
 }
 
-// name is the class's route for messages.
-func (c *class) name() string {
-	if c.route.Template == "" {
-		return c.method + " (no published limit)"
+// routeName is what a request is called in messages.
+type routeName struct{ method, template string }
+
+func (n routeName) String() string {
+	if n.template == "" {
+		return n.method + " (no published limit)"
 	}
-	return c.method + " " + c.route.Template
+	return n.method + " " + n.template
 }
 
 // repeats reports whether a request is of the class for certain, told from no
 // more than its method and template.
 func (c *class) repeats(r *Request, reserve float64) bool {
-	return c.fixed && r.Template == c.route.Template && r.Method == c.method && max(reserve, r.Reserve) == c.reserve
+	return c.fixed && r.Template == c.route.template && r.Method == c.route.method && max(reserve, r.Reserve) == c.reserve
 }
 
 // extraFor is the level that a request of a priority leaves in bucket i: the
@@ -611,8 +614,8 @@ func (l *Limiter) earliest(w *waiter, now int64) (int64, string) {
 }
 
 // admit debits every bucket of the class.
-func (l *Limiter) admit(c *class, client uint64, since, now int64) Ticket {
-	t := Ticket{l: l, c: c, client: client, sentAt: now, waited: now - since}
+func (l *Limiter) admit(c *class, route routeName, client uint64, since, now int64) Ticket {
+	t := Ticket{l: l, c: c, route: route, client: client, sentAt: now, waited: now - since}
 	c.open++
 	for i, b := range c.buckets {
 		b.stride(now, l.rtt.p95/4)
@@ -625,7 +628,7 @@ func (l *Limiter) admit(c *class, client uint64, since, now int64) Ticket {
 		}
 	}
 	if l.hooks != nil {
-		e := Event{Route: c.name(), Wait: t.Wait()}
+		e := Event{Route: route.String(), Wait: t.Wait()}
 		if t.waited > 0 {
 			l.hook(l.hooks.Waited, e)
 		}
@@ -645,10 +648,7 @@ func (t *Ticket) Wait() time.Duration { return time.Duration(t.waited) }
 
 // Route returns the template of the request's route, "" when no limit applies.
 func (t *Ticket) Route() string {
-	if t.c == nil {
-		return ""
-	}
-	return t.c.route.Template
+	return t.route.template
 }
 
 // JobDone frees the concurrency slot of a job that an accepted request started.

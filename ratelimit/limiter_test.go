@@ -717,11 +717,11 @@ func cancelAtRandom(t *testing.T, n int, length time.Duration, ends func(*rand.R
 	}
 	for _, c := range l.classes {
 		if c.waiting != 0 || c.open != 0 {
-			t.Errorf("class %s: %d wait, %d open", c.name(), c.waiting, c.open)
+			t.Errorf("class %s: %d wait, %d open", c.route, c.waiting, c.open)
 		}
 		for _, q := range c.levels {
 			if len(q.heap) != 0 || len(q.flows) != 0 {
-				t.Errorf("class %s: waiters are left", c.name())
+				t.Errorf("class %s: waiters are left", c.route)
 			}
 		}
 	}
@@ -880,7 +880,7 @@ func FuzzModel(f *testing.F) {
 			server := enforce.New(burst, count, per, 0)
 			start := time.Now()
 			l := newLimiter(t, Options{Plan: planOf(burst, count, per)})
-			c, _, _ := l.begin(to("/x"))
+			c, _, _, _ := l.begin(to("/x"))
 			c.buckets[0].mode = refillContinuous
 			l.unlock(nil)
 			type flight struct {
@@ -1059,7 +1059,7 @@ func TestRepeatedRoutes(t *testing.T) {
 			{Method: "GET", Path: "/api/v2/users/auth0%7C1"}, user("GET"),
 		}
 		for i, r := range slices.Concat(sequence, sequence) {
-			c, _, _ := l.begin(r)
+			c, _, _, _ := l.begin(r)
 			l.unlock(nil)
 			want := plan.Route(r)
 			got := make([]string, len(c.buckets))
@@ -1075,4 +1075,57 @@ func TestRepeatedRoutes(t *testing.T) {
 			}
 		}
 	})
+}
+
+// A request is named by its own route, not by that of another which draws from
+// the same buckets.
+func TestRouteNames(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var got []string
+		note := func(e Event) { got = append(got, e.Route) }
+		plan := planOf(5, 6, time.Minute)
+		l := newLimiter(t, Options{Plan: plan, Hooks: &Hooks{Admitted: note, Rejected: note}})
+		first := acquire(t, l, &Request{Method: "GET", Path: "/a", Template: "/a"})
+		first.Done(shows(5, 4))
+		second := acquire(t, l, &Request{Method: "DELETE", Path: "/b/1", Template: "/b/{id}"})
+		if first.Route() != "/a" || second.Route() != "/b/{id}" {
+			t.Errorf("routes %q and %q", first.Route(), second.Route())
+		}
+		second.Done(Outcome{Sent: true, Answered: true, Status: 429, Rejected: true, Header: shows(5, 0).Header})
+		if want := []string{"GET /a", "DELETE /b/{id}", "DELETE /b/{id}"}; !slices.Equal(got, want) {
+			t.Errorf("hooks were told of %q, want %q", got, want)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := l.Acquire(ctx, &Request{Method: "PUT", Path: "/c", Template: "/c"})
+		var we *WaitError
+		if !errors.As(err, &we) || we.Route != "PUT /c" {
+			t.Errorf("error %v, want one of PUT /c", err)
+		}
+	})
+}
+
+// The time that a rejection says it will take is the time that it takes.
+func TestFeedbackWait(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		burst, count int64
+		per          time.Duration
+	}{{300, 300, time.Minute}, {50, 16, time.Second}, {10, 5, time.Minute}, {2, 2, time.Second}} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newLimiter(t, Options{Plan: planOf(tt.burst, tt.count, tt.per)})
+			tk := acquire(t, l, to("/x"))
+			f := tk.Done(Outcome{Sent: true, Answered: true, Status: 429, Rejected: true, Header: shows(tt.burst, 0).Header})
+			if f.Kind != RejectBucket {
+				t.Fatalf("%+v", f)
+			}
+			began := time.Now()
+			again := acquire(t, l, to("/x"))
+			if took := time.Since(began); took != f.Wait {
+				t.Errorf("%d at %d each %v: admitted after %v, where the rejection said %v", tt.burst, tt.count, tt.per, took, f.Wait)
+			}
+			again.Done(shows(tt.burst, 0))
+		})
+	}
 }

@@ -9,9 +9,8 @@ import (
 // class is one distinct set of buckets and the requests that wait for it, so
 // that an exhausted group never holds up another.
 type class struct {
-	route   Route // of the first request that drew from this set
-	method  string
-	fixed   bool // every request of that template and method draws from this set
+	route   routeName // of the first request that drew from this set
+	fixed   bool      // every request of that template and method draws from this set
 	reserve float64
 	buckets []*bucket
 	extra   []int64 // units to leave in each bucket: reserve
@@ -43,6 +42,7 @@ type flowQueue struct{ first, last *waiter }
 type waiter struct {
 	class  *class
 	req    *Request
+	route  routeName
 	level  int
 	start  int64 // virtual start time of fair queueing; inFront when turned back, behind when not first of its flow
 	seq    uint64
@@ -301,7 +301,7 @@ func (l *Limiter) dispatch(now int64) []*waiter {
 			break
 		}
 		l.remove(w, true)
-		w.ticket = l.admit(w.class, w.client, w.since, now)
+		w.ticket = l.admit(w.class, w.route, w.client, w.since, now)
 		if w.fn != nil {
 			calls = append(calls, w)
 		} else {

@@ -236,9 +236,9 @@ func (l *Limiter) describe(t *Ticket, h limitHeaders) (int, bool) {
 		return -1, false
 	}
 	if l.auto {
-		l.sight(c, h.limit, h.remaining)
+		l.sight(t.route, h.limit, h.remaining)
 	}
-	l.adopt(c.buckets[near], h.limit, c)
+	l.adopt(c.buckets[near], h.limit, t.route)
 	c.buckets[near].limitSeq = t.marks[near].seq
 	return near, false
 }
@@ -246,7 +246,7 @@ func (l *Limiter) describe(t *Ticket, h limitHeaders) (int, bool) {
 // adopt takes over a size that the server shows. A smaller bucket is taken to
 // refill more slowly in proportion; a larger one no faster, until refill seen
 // says so.
-func (l *Limiter) adopt(b *bucket, limit int64, c *class) {
+func (l *Limiter) adopt(b *bucket, limit int64, route routeName) {
 	r := b.spec.Rate
 	if limit < b.spec.Burst && b.spec.Burst > 0 {
 		r = Rate{Count: max(1, r.Count*limit), Per: r.Per * time.Duration(b.spec.Burst)}
@@ -261,7 +261,7 @@ func (l *Limiter) adopt(b *bucket, limit int64, c *class) {
 	b.learned = limit != b.spec.Burst
 	l.resize(b)
 	if l.hooks != nil {
-		l.hook(l.hooks.Learned, Event{Route: c.name(), Bucket: b.spec.Name, Detail: "limit"})
+		l.hook(l.hooks.Learned, Event{Route: route.String(), Bucket: b.spec.Name, Detail: "limit"})
 	}
 }
 
@@ -401,8 +401,15 @@ func (l *Limiter) reject(t *Ticket, h limitHeaders, by int, f *Feedback, now int
 		wait = max(c.backoff, h.retryAfter)
 		c.blocked = max(c.blocked, now+wait)
 	}
+	if f.Kind == RejectBucket {
+		// What is kept back for safety makes others of its kind wait longer than
+		// the server would.
+		if at := l.readyAt(c, levelOf(PriorityNormal), t.client, now); at != never {
+			wait = max(wait, at-now)
+		}
+	}
 	f.Wait = time.Duration(wait)
 	if l.hooks != nil {
-		l.hook(l.hooks.Rejected, Event{Route: c.name(), Bucket: f.Bucket, Wait: f.Wait, Detail: f.Kind.String()})
+		l.hook(l.hooks.Rejected, Event{Route: t.route.String(), Bucket: f.Bucket, Wait: f.Wait, Detail: f.Kind.String()})
 	}
 }

@@ -48,7 +48,7 @@ func TestRejectionRefunds(t *testing.T) {
 			before := estimates(t, l, names...)
 			tk := acquire(t, l, to("/x/y"))
 			f := tk.Done(refused(c.limit, 0))
-			if f.Kind != RejectBucket || f.Bucket != c.by || f.Wait != c.waitFor || f.Limit != c.limit || f.Remaining != 0 {
+			if f.Kind != RejectBucket || f.Bucket != c.by || f.Wait < c.waitFor || f.Limit != c.limit || f.Remaining != 0 {
 				t.Errorf("%s: %+v", c.by, f)
 			}
 			for i, after := range estimates(t, l, names...) {
@@ -163,7 +163,7 @@ func TestRetryAfter(t *testing.T) {
 				o.Header["Retry-After"] = []string{c.retryAfter}
 			}
 			f := tk.Done(o)
-			if f.Kind != c.kind || f.Wait != c.wait {
+			if f.Kind != c.kind || f.Wait < c.wait {
 				t.Errorf("Retry-After %q: %+v", c.retryAfter, f)
 			}
 			begin := time.Now()
@@ -175,8 +175,8 @@ func TestRetryAfter(t *testing.T) {
 				}
 			}
 			tk = acquire(t, l, to("/z"))
-			if d := time.Since(begin); d < c.wait || d > c.wait+5*time.Second {
-				t.Errorf("Retry-After %q: the next went after %v", c.retryAfter, d)
+			if d := time.Since(begin); d != f.Wait || d > c.wait+5*time.Second {
+				t.Errorf("Retry-After %q: the next went after %v, where %v was said", c.retryAfter, d, f.Wait)
 			}
 			tk.Done(accepted())
 		})
