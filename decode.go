@@ -2,13 +2,15 @@ package auth0
 
 import (
 	"bytes"
+	"context"
 	"encoding"
 	"encoding/json"
 	"errors"
+	"iter"
+	"net/url"
 	"reflect"
 	"strconv"
 	"strings"
-	"sync"
 )
 
 // Mismatch is a field of an answer whose value has another type than the API
@@ -76,6 +78,16 @@ func Decode(data []byte, into any) error {
 	return nil
 }
 
+// CallInto is Call for the value that into points to, nil to ignore the answer.
+// Generated code calls it, since the compiler makes one of Call for every type.
+// After an error the value may be there in part.
+func CallInto(ctx context.Context, c *Client, method, path string, args []string, query url.Values, body, into any, opts []RequestOption) error {
+	if into == nil {
+		into = new(NoContent)
+	}
+	return c.call(ctx, method, path, args, query, body, opts, into)
+}
+
 // decodeBody decodes the body of an answer into the value that into points to.
 func decodeBody(body []byte, into any, report func(Mismatch)) error {
 	switch v := into.(type) {
@@ -129,12 +141,12 @@ func atOnce(data []byte, into any) error {
 	return json.Unmarshal(data, into)
 }
 
-var looping sync.Map // reflect.Type to bool
+var looping memo // of bools
 
 // loops reports whether values of t may hold others of t by way of a type with a
 // method of its own.
 func loops(t reflect.Type) bool {
-	if known, ok := looping.Load(t); ok {
+	if known, ok := looping.load(t); ok {
 		return known.(bool)
 	}
 	type place struct {
@@ -162,7 +174,7 @@ func loops(t reflect.Type) bool {
 		}
 	}
 	visit(t, false)
-	looping.Store(t, found)
+	looping.store(t, found)
 	return found
 }
 
@@ -193,16 +205,9 @@ func piecewise(err error, data []byte, v reflect.Value, path string, report func
 	at := v.Addr().Interface()
 	data = bytes.TrimSpace(data)
 	t := v.Type()
-	var holder reflect.Value // of a value inside v that may be decoded in part
-	switch n, ok := at.(interface{ slot() any }); {
-	case ok:
-		v.SetZero()
-		holder = reflect.ValueOf(n.slot())
-	case t.Kind() == reflect.Pointer:
-		holder = reflect.New(t.Elem())
+	if t.Kind() == reflect.Pointer {
+		holder := reflect.New(t.Elem()) // of a value that may be decoded in part
 		v.Set(holder)
-	}
-	if holder.IsValid() {
 		if !fits(data, holder.Elem(), path, report) {
 			v.SetZero()
 		}
@@ -272,15 +277,19 @@ func lenientMap(data []byte, v reflect.Value, path string, report func(Mismatch)
 }
 
 func lenientList(data []byte, v reflect.Value, path string, report func(Mismatch)) {
-	var raw []json.RawMessage
-	if json.Unmarshal(data, &raw) != nil {
-		return
+	i := 0
+	for raw := range elements(data) {
+		if v.Kind() == reflect.Slice {
+			v.Grow(1)
+			v.SetLen(i + 1)
+		}
+		if i < v.Len() {
+			lenient(raw, v.Index(i), path+"["+strconv.Itoa(i)+"]", report)
+		}
+		i++
 	}
-	if v.Kind() == reflect.Slice {
-		v.Set(reflect.MakeSlice(v.Type(), len(raw), len(raw)))
-	}
-	for i := range min(len(raw), v.Len()) {
-		lenient(raw[i], v.Index(i), path+"["+strconv.Itoa(i)+"]", report)
+	if v.Kind() == reflect.Slice && v.IsNil() {
+		v.Set(reflect.MakeSlice(v.Type(), 0, 0))
 	}
 }
 
@@ -402,10 +411,29 @@ func splitObject(data []byte) ([]jsonField, error) {
 		if end >= len(data) {
 			return nil, errNotObject
 		}
-		if data[end] == '}' {
+		switch data[end] {
+		case '}':
 			return fields, trailing(data, end+1)
+		case ']':
+			return nil, errNotObject
 		}
 		i = skipSpace(data, end+1)
+	}
+}
+
+// elements iterates over the entries of an array that is known to be valid JSON.
+func elements(data []byte) iter.Seq[[]byte] {
+	return func(yield func([]byte) bool) {
+		for i := skipSpace(data, 1); i < len(data) && data[i] != ']'; i = skipSpace(data, i+1) {
+			start := i
+			i = skipValue(data, start)
+			if i < 0 || !yield(bytes.TrimRight(data[start:i], " \t\r\n")) {
+				return
+			}
+			if data[i] == ']' {
+				return
+			}
+		}
 	}
 }
 
@@ -437,8 +465,8 @@ func skipString(data []byte, i int) int {
 	return -1
 }
 
-// skipValue returns the index of the comma or closing brace after the value
-// that starts at i, -1 when there is none.
+// skipValue returns the index of the comma, the closing brace or the closing
+// bracket after the value that starts at i, -1 when there is none.
 func skipValue(data []byte, i int) int {
 	depth := 0
 	for ; i < len(data); i++ {
@@ -450,9 +478,7 @@ func skipValue(data []byte, i int) int {
 			i--
 		case '{', '[':
 			depth++
-		case ']':
-			depth--
-		case '}':
+		case ']', '}':
 			if depth == 0 {
 				return i
 			}

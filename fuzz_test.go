@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,6 +82,10 @@ func FuzzListAnswers(f *testing.F) {
 	f.Fuzz(func(t *testing.T, body string) {
 		c := newClient(t, func(*http.Request) (*http.Response, error) { return replyJSON(200, body), nil })
 		p, err := auth0.List[numbered](t.Context(), c, "/api/v2/users", nil, nil, auth0.Paging{Items: "users"}, nil)
+		q, qErr := auth0.List[*lenientEntry](t.Context(), c, "/api/v2/users", nil, nil, auth0.Paging{Items: "users"}, nil)
+		if (err == nil) != (qErr == nil) || err == nil && len(p.Items) != len(q.Items) || qErr == nil && slices.Contains(q.Items, nil) {
+			t.Fatalf("%q: one by one %+v, %v; at once %+v, %v", body, q, qErr, p, err)
+		}
 		var object struct {
 			Users []numbered `json:"-"`
 			Raw   map[string]json.RawMessage

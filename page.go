@@ -22,7 +22,8 @@ var ErrLastPage = errors.New("auth0: no page after the last one")
 // nothing in it, may be called any number of times and from several goroutines,
 // and always asks for the same page.
 type Page[T any] struct {
-	// Items are the entries of this page, in the server's order.
+	// Items are the entries of this page, in the server's order. Pointers among
+	// them are never nil.
 	Items []T
 	// Start is the index of the first item in the whole list, -1 when the
 	// server did not say.
@@ -40,23 +41,22 @@ type Page[T any] struct {
 	next *pageAt
 }
 
-// HasNext reports whether another page follows.
-func (p *Page[T]) HasNext() bool { return p.next != nil }
-
-// Next returns the page after p, or ErrLastPage.
+// Next returns the page after p, or ErrLastPage. Whether there is one, Cursor
+// tells.
 func (p *Page[T]) Next(ctx context.Context) (*Page[T], error) { return fetch[T](ctx, p.next) }
 
-// All iterates over the items of p and of every page after it, asking for a
+// AllFrom iterates over the items of p and of every page after it, asking for a
 // page when the loop reaches it. An error ends the loop and comes with the zero
 // T.
-func (p *Page[T]) All(ctx context.Context) iter.Seq2[T, error] {
+func AllFrom[T any](ctx context.Context, p *Page[T]) iter.Seq2[T, error] {
 	return func(yield func(T, error) bool) { each(ctx, p, nil, yield) }
 }
 
-// The functions with a type parameter are as small as can be: the compiler makes
-// one of each for every kind of entry, and the management package lists a
-// hundred. What they have in common is in pageAt, which knows the entries as a
-// pointer to a slice.
+// The functions with a type parameter are as small as can be, and Page has but
+// one method: the compiler makes one of each for every kind of entry, and of the
+// methods once more in every package that uses the API. The entries of the
+// management package are pointers, of which all kinds share one. What they have
+// in common is in pageAt, which knows the entries as a pointer to a slice.
 
 // fetch asks for a page.
 func fetch[T any](ctx context.Context, at *pageAt) (*Page[T], error) {
@@ -334,7 +334,7 @@ func (e *pageEnvelope) decode(body []byte, paging *Paging, report func(Mismatch)
 	}
 	if trimmed[0] == '[' {
 		e.bare = true
-		if err := decodeJSON(body, e.items, "", report); err != nil {
+		if err := decodeItems(body, e.items, "", report); err != nil {
 			return err
 		}
 		if paging.CursorField != "" && e.count() > 0 {
@@ -355,7 +355,10 @@ func (e *pageEnvelope) decodeObject(body []byte, key string, report func(Mismatc
 		var into any
 		switch f.name {
 		case key:
-			into = e.items
+			if err := decodeItems(f.value, e.items, key, report); err != nil {
+				return err
+			}
+			continue
 		case "start":
 			into = &e.start
 		case "limit":
@@ -382,6 +385,47 @@ func (e *pageEnvelope) decodeObject(body []byte, key string, report func(Mismatc
 		e.start = int(page) * e.limit
 	}
 	return nil
+}
+
+// decodeItems decodes the entries of a list into the slice that items points to.
+// Entries with a method of their own are handed to it one by one: encoding/json
+// would look for the end of each once more.
+func decodeItems(data []byte, items any, path string, report func(Mismatch)) error {
+	list := reflect.ValueOf(items).Elem()
+	entry := list.Type().Elem()
+	pointers := entry.Kind() == reflect.Pointer
+	if pointers {
+		entry = entry.Elem()
+	}
+	var err error
+	if data = bytes.TrimSpace(data); kindOf(data) == "array" && reflect.PointerTo(entry).Implements(reflect.TypeFor[json.Unmarshaler]()) && json.Valid(data) {
+		list.SetZero()
+		for raw := range elements(data) {
+			list.Grow(1)
+			list.SetLen(list.Len() + 1)
+			v := list.Index(list.Len() - 1)
+			if pointers {
+				v.Set(reflect.New(entry))
+				v = v.Elem()
+			}
+			if kindOf(raw) == "null" {
+				continue
+			}
+			if u, _ := reflect.TypeAssert[json.Unmarshaler](v.Addr()); u != nil {
+				if err := u.UnmarshalJSON(raw); err != nil {
+					piecewise(err, raw, v, path+"["+strconv.Itoa(list.Len()-1)+"]", report)
+				}
+			}
+		}
+	} else {
+		err = decodeJSON(data, items, path, report)
+	}
+	for i := range list.Len() {
+		if v := list.Index(i); pointers && v.IsNil() {
+			v.Set(reflect.New(entry))
+		}
+	}
+	return err
 }
 
 // lastCursorOf returns a field of the last element of a JSON array.

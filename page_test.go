@@ -136,12 +136,15 @@ func TestListBothWays(t *testing.T) {
 	c := newClient(t, server.stub)
 	paging := auth0.Paging{Items: "users", Offset: true, Totals: true, Checkpoint: true}
 	page, err := auth0.List[numbered](t.Context(), c, "/api/v2/users", nil, nil, paging, nil)
-	if err != nil || len(page.Items) != 50 || !page.HasNext() {
-		t.Fatalf("%d items, next %v, %v", len(page.Items), page != nil && page.HasNext(), err)
+	if err != nil || len(page.Items) != 50 || page.Cursor == "" {
+		t.Fatalf("%+v, %v", page, err)
 	}
 	page, err = page.Next(t.Context())
-	if err != nil || len(page.Items) != 10 || page.HasNext() {
-		t.Fatalf("%d items, %v", len(page.Items), err)
+	if err != nil || len(page.Items) != 10 || page.Cursor != "" {
+		t.Fatalf("%+v, %v", page, err)
+	}
+	if _, err := page.Next(t.Context()); !errors.Is(err, auth0.ErrLastPage) {
+		t.Errorf("after the last page: %v", err)
 	}
 	if want := "take=50 from=50&take=50"; strings.Join(server.asked, " ") != want {
 		t.Errorf("asked %v, want %s", server.asked, want)
@@ -260,5 +263,93 @@ func TestListOddAnswers(t *testing.T) {
 		if (err != nil) != tt.bad || err == nil && len(p.Items) != tt.items {
 			t.Errorf("%s: %+v, %v", tt.body, p, err)
 		}
+	}
+}
+
+// lenientEntry has a method of its own, which keeps what fits.
+type lenientEntry struct{ A, B int }
+
+func (l *lenientEntry) UnmarshalJSON(b []byte) error {
+	type plain lenientEntry
+	return auth0.Decode(b, (*plain)(l))
+}
+
+// Entries may be pointers, and have methods of their own. Odd entries cost none
+// of those beside them, and no pointer is nil.
+func TestEntriesOfPages(t *testing.T) {
+	t.Parallel()
+	const entries = ` [ {"A":1} ,null, {"A":"x,]","B":2},"odd" , {"B":3} ] `
+	for name, tt := range map[string]struct{ body, odd string }{
+		"bare":     {entries, "[2].A, [3]"},
+		"in a key": {`{"total":5,"users":` + entries + `}`, "users[2].A, users[3]"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := newClient(t, func(*http.Request) (*http.Response, error) { return replyJSON(200, tt.body), nil })
+			const want = "[{1 0} {0 0} {0 2} {0 0} {0 3}]"
+			check := func(kind string, m auth0.Meta, got string, err error) {
+				t.Helper()
+				var odd []string
+				for _, m := range m.Mismatches {
+					odd = append(odd, m.Path)
+				}
+				if err != nil || got != want || strings.Join(odd, ", ") != tt.odd {
+					t.Errorf("%s: %s, odd %q, %v; want %s, odd %s", kind, got, odd, err, want, tt.odd)
+				}
+			}
+			check(entriesOf(t, c, func(e lenientEntry) lenientEntry { return e }))
+			check(entriesOf(t, c, func(e *lenientEntry) lenientEntry { return *e }))
+			check(entriesOf(t, c, func(e struct{ A, B int }) lenientEntry { return e }))
+			check(entriesOf(t, c, func(e *struct{ A, B int }) lenientEntry { return *e }))
+		})
+	}
+	for _, bad := range []string{`[{"A":1},{"A":2]`, `[{"A":1} {"A":2}]`, `[{"A":1},]`} {
+		c := newClient(t, func(*http.Request) (*http.Response, error) { return replyJSON(200, bad), nil })
+		if _, err := auth0.List[*lenientEntry](t.Context(), c, "/x", nil, nil, auth0.Paging{}, nil); err == nil {
+			t.Errorf("%s was understood", bad)
+		}
+	}
+}
+
+func entriesOf[T any](t *testing.T, c *auth0.Client, plain func(T) lenientEntry) (kind string, m auth0.Meta, got string, err error) {
+	t.Helper()
+	p, err := auth0.List[T](t.Context(), c, "/x", nil, nil, auth0.Paging{Items: "users"}, []auth0.RequestOption{auth0.Capture(&m)})
+	kind = fmt.Sprintf("%T", p)
+	if err != nil {
+		return kind, m, "", err
+	}
+	var all []lenientEntry
+	for e, err := range auth0.AllFrom(t.Context(), p) {
+		if err != nil {
+			return kind, m, "", err
+		}
+		all = append(all, plain(e))
+	}
+	return kind, m, fmt.Sprint(all), nil
+}
+
+// AllFrom goes on where a page is.
+func TestAllFrom(t *testing.T) {
+	t.Parallel()
+	server := &lister{n: 5, size: 2}
+	c := newClient(t, server.stub)
+	first, err := auth0.List[numbered](t.Context(), c, "/api/v2/users", nil, url.Values{"page": {"1"}}, userPaging(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		var got []int
+		for item, err := range auth0.AllFrom(t.Context(), first) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, item.N)
+		}
+		if fmt.Sprint(got) != "[2 3 4]" {
+			t.Errorf("got %v", got)
+		}
+	}
+	if want := "include_totals=true&page=1 include_totals=true&page=2 include_totals=true&page=2"; strings.Join(server.asked, " ") != want {
+		t.Errorf("asked %q", server.asked)
 	}
 }

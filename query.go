@@ -7,7 +7,6 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 )
 
@@ -62,7 +61,7 @@ func QueryOf(params any) (url.Values, error) {
 }
 
 // queryPlans holds one *queryPlan per params type, so that tags are read once.
-var queryPlans sync.Map
+var queryPlans memo
 
 type queryPlan struct{ fields []queryField }
 
@@ -74,15 +73,15 @@ type queryField struct {
 }
 
 func queryPlanOf(t reflect.Type) (*queryPlan, error) {
-	if p, ok := queryPlans.Load(t); ok {
+	if p, ok := queryPlans.load(t); ok {
 		return p.(*queryPlan), nil
 	}
 	p := &queryPlan{}
 	if err := p.collect(t, nil); err != nil {
 		return nil, err
 	}
-	actual, _ := queryPlans.LoadOrStore(t, p)
-	return actual.(*queryPlan), nil
+	queryPlans.store(t, p)
+	return p, nil
 }
 
 func (p *queryPlan) collect(t reflect.Type, prefix []int) error {

@@ -85,7 +85,12 @@ type Transport struct {
 	// Logger is told of every request at debug level. Nil logs nothing.
 	Logger *slog.Logger
 
-	limiters sync.Map // host to *hostLimiter, where Limiter is nil
+	// limiters are those of the hosts, where Limiter is nil. It is no sync.Map,
+	// whose code the compiler would make anew in every package that uses a client.
+	limiters struct {
+		sync.RWMutex
+		of map[string]*hostLimiter
+	}
 }
 
 type hostLimiter struct {
@@ -123,11 +128,21 @@ func (t *Transport) limiter(host string) (*ratelimit.Limiter, error) {
 	if t.Limiter != nil {
 		return t.Limiter, nil
 	}
-	v, ok := t.limiters.Load(host)
-	if !ok {
-		v, _ = t.limiters.LoadOrStore(strings.Clone(strings.ToLower(host)), &hostLimiter{})
+	t.limiters.RLock()
+	h := t.limiters.of[host]
+	t.limiters.RUnlock()
+	if h == nil {
+		host = strings.Clone(strings.ToLower(host))
+		t.limiters.Lock()
+		if h = t.limiters.of[host]; h == nil {
+			if t.limiters.of == nil {
+				t.limiters.of = map[string]*hostLimiter{}
+			}
+			h = &hostLimiter{}
+			t.limiters.of[host] = h
+		}
+		t.limiters.Unlock()
 	}
-	h := v.(*hostLimiter)
 	h.once.Do(func() { h.l, h.err = ratelimit.New(ratelimit.Options{Plan: t.Plan}) })
 	return h.l, h.err
 }

@@ -92,9 +92,9 @@ func (t *Tenant) identify(c *call) (*application, *answer) {
 	switch {
 	case app != nil && app.Secret != "" && subtle.ConstantTimeCompare([]byte(secret), []byte(app.Secret)) == 1:
 		return app, nil
-	case app != nil && app.public() && c.field("grant_type") != "client_credentials":
+	case app != nil && app.public() && c.field("grant_type") != grantClient:
 		return app, nil
-	case c.field("grant_type") == "client_credentials": // which has always answered so
+	case c.field("grant_type") == grantClient: // which Auth0 refuses in words of its own
 		a := oauthFailure(http.StatusUnauthorized, "access_denied", "Unauthorized")
 		return nil, &a
 	}
@@ -168,4 +168,44 @@ func publicPEM(text string) crypto.PublicKey {
 		return certificate.PublicKey
 	}
 	return nil
+}
+
+// register answers POST /oidc/register: any program may become an application.
+func (t *Tenant) register(c *call) answer {
+	sent, bad := c.object()
+	if bad != nil {
+		return invalidRequest("The body is not a JSON object")
+	}
+	wrong := func(what string) answer {
+		return oauthFailure(http.StatusBadRequest, "invalid_client_metadata", what)
+	}
+	redirects, method := texts(sent["redirect_uris"]), firstOf(text(sent["token_endpoint_auth_method"]), "client_secret_basic")
+	grants := []any{grantCode, grantRefresh}
+	if list, given := sent["grant_types"].([]any); given {
+		grants = list
+	}
+	switch {
+	case len(redirects) == 0 || slices.ContainsFunc(redirects, func(s string) bool { return isURI(s) != "" }):
+		return oauthFailure(http.StatusBadRequest, "invalid_redirect_uri", "redirect_uris is not a list of URLs")
+	case !slices.Contains([]string{"none", "client_secret_post", "client_secret_basic"}, method):
+		return wrong("token_endpoint_auth_method is not none, client_secret_post or client_secret_basic")
+	case slices.ContainsFunc(grants, func(g any) bool { return g != grantCode && g != grantRefresh }):
+		return wrong("grant_types are authorization_code and refresh_token")
+	}
+	doc := map[string]any{
+		"client_id": "tpc_" + t.newID(32), "name": firstOf(text(sent["client_name"]), "Dynamic client"), "callbacks": sent["redirect_uris"],
+		"grant_types": grants, "token_endpoint_auth_method": method, "is_first_party": false, "app_type": "regular_web", "oidc_conformant": true,
+	}
+	t.completeClient(doc, "")
+	if _, bad := t.keep(clientKind(), "", doc); bad != nil {
+		return *bad
+	}
+	a := map[string]any{
+		"client_id": doc["client_id"], "client_name": doc["name"], "redirect_uris": redirects, "grant_types": grants,
+		"token_endpoint_auth_method": method, "client_secret_expires_at": 0,
+	}
+	if method != "none" {
+		a["client_secret"] = doc["client_secret"]
+	}
+	return unstored(jsonAnswer(http.StatusCreated, a))
 }

@@ -2,6 +2,7 @@ package auth0test
 
 import (
 	"html"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -68,7 +69,7 @@ func (t *Tenant) authorizeEndpoint(c *call) answer {
 	}
 	a, bad := t.ask(c, app, params)
 	if a == nil {
-		return errorPage(http.StatusForbidden, "Callback URL mismatch", "The redirect_uri is not one of the application's callbacks.")
+		return errorPage(http.StatusForbidden, "Callback URL mismatch", "The redirect_uri is not one of the application's callbacks, or the request object is not the application's.")
 	}
 	if bad != nil {
 		return a.fail(bad.Error, bad.Description)
@@ -180,7 +181,7 @@ func (t *Tenant) ask(c *call, app *application, params url.Values) (a *asked, ba
 // scope returns what a login may be granted of the scopes asked for, and for
 // which API.
 func (t *Tenant) scope(c *call, scope, audience string) (scopes []string, api string, bad *oauthError) {
-	asked := slices.Compact(strings.Fields(scope))
+	asked := strings.Fields(scope)
 	switch audience {
 	case "", c.issuer() + "userinfo":
 		return asked, "", nil
@@ -274,12 +275,8 @@ func (a *asked) answer(values url.Values) answer {
 		values.Set("state", a.state)
 	}
 	if a.mode == "form_post" {
-		fields := ""
-		for _, name := range sortedNames(values) {
-			fields += `<input type="hidden" name="` + name + `" value="` + html.EscapeString(values.Get(name)) + `">`
-		}
 		return page(http.StatusOK, "Submit this form",
-			`<form method="post" action="`+html.EscapeString(a.redirect)+`">`+fields+`<button type="submit">Continue</button></form>`+
+			`<form method="post" action="`+html.EscapeString(a.redirect)+`">`+hidden(values, slices.Sorted(maps.Keys(values))...)+`<button type="submit">Continue</button></form>`+
 				`<script>document.forms[0].submit()</script>`)
 	}
 	target, err := url.Parse(a.redirect)
@@ -296,15 +293,6 @@ func (a *asked) answer(values url.Values) answer {
 	}
 	target.RawQuery = query.Encode()
 	return sendTo(target.String())
-}
-
-func sortedNames(values url.Values) []string {
-	names := make([]string, 0, len(values))
-	for name := range values {
-		names = append(names, name)
-	}
-	slices.Sort(names)
-	return names
 }
 
 // sendTo sends a browser somewhere else.

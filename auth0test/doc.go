@@ -27,11 +27,13 @@
 // Kept in memory and answered with Auth0's status codes and error bodies are
 // tokens; users with their identities, roles, permissions, organizations and
 // authentication methods; roles with permissions and users; organizations with
-// members, their roles, connections, invitations and client grants; applications
-// with secrets, credentials and client grants; connections, resource servers,
-// and jobs that import and export users. Each call that changes something, and
-// each token asked for, leaves an entry in the log. Passwords and their hashes
-// are checked for shape and dropped.
+// members, their roles, connections, invitations, applications, discovery domains
+// and client grants; applications with secrets, credentials and client grants;
+// connections, resource servers, sessions and refresh tokens, and jobs that import
+// and export users. Each call that changes something, and each token asked for,
+// leaves an entry in the log. Of passwords a keyed hash is kept; hashes that are
+// imported are checked for shape and dropped, so that those users cannot log in
+// with a password.
 //
 // Lists page by page and per_page, up to the ceiling of 1,000 entries where
 // there is one, and by from and take, which has none. Searches take fields and
@@ -42,9 +44,33 @@
 // names of the path and the values that were sent come back. Requests are held
 // against the same description: what is missing or of another type is refused,
 // and so is a property that the body of the operation does not have. A path that
-// is no operation answers 404. Of the Authentication API there is the client
-// credentials grant; its other endpoints answer 404, under the plan's limits
-// like all else.
+// is no operation answers 404.
+//
+// # Logins
+//
+// The tenant is an OAuth 2.0 and OpenID Connect server, under the plan's limits
+// like all else. Its issuer is the scheme and host that a request came to. Tokens
+// are signed with RS256 and checked with what /.well-known/jwks.json publishes;
+// [Tenant.RotateKey] changes the key. There are
+//
+//   - the authorize endpoint for codes, with PKCE, pushed requests and signed
+//     request objects, a login page that asks for a password and a second factor,
+//     sessions in cookies, and logout;
+//   - the grants for codes, refresh tokens, client credentials, passwords, second
+//     factors, passwordless codes, devices and backchannel requests;
+//   - client authentication by a secret, by a signed assertion, or by none;
+//   - tokens bound to DPoP keys, with a nonce where [Options].DPoPNonce asks for one;
+//   - second factors, sign-up, passwordless codes, revocation, the profile, and
+//     registration of applications.
+//
+// Implicit grants, token exchange, passkeys, SAML and WS-Federation are not there,
+// and answer 404 or a refusal. A wrong password counts: ten in a row from one
+// address close the account to it.
+//
+// [Options].Clients and [Options].Users say who takes part; what the Management
+// API makes serves as well. [Tenant.Login], [Tenant.Approve], [Tenant.Deny],
+// [Tenant.OTP] and [Tenant.Sent] are the part of the person. The sessions and
+// refresh tokens of logins are in the Management API.
 //
 // # Faults
 //

@@ -24,7 +24,7 @@ const (
 // thumbprint of its key, "" without a proof. accessToken is the token that the
 // request presents, "" for requests that ask for one.
 func (t *Tenant) proof(c *call, accessToken string) (thumbprint string, bad *oauthError) {
-	sent := c.header.Values("Dpop")
+	sent := c.header.Values("DPoP")
 	if len(sent) == 0 {
 		return "", nil
 	}
@@ -65,7 +65,7 @@ func (t *Tenant) proof(c *call, accessToken string) (thumbprint string, bad *oau
 func (t *Tenant) unproven(c *call, status int, bad *oauthError) *answer {
 	a := jsonAnswer(status, bad)
 	if bad.Error == useNonce {
-		a.header.Set("Dpop-Nonce", t.nonce(c.now))
+		a.header.Set("DPoP-Nonce", t.nonce(c.now))
 	}
 	if status == http.StatusUnauthorized {
 		a.header.Set("WWW-Authenticate", `DPoP error="`+bad.Error+`"`)

@@ -10,7 +10,9 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/headroom-go/auth0"
 	"github.com/headroom-go/auth0/auth0test"
+	"github.com/headroom-go/auth0/authentication"
 	"github.com/headroom-go/auth0/ratelimit"
 	"github.com/jarcoal/httpmock"
 )
@@ -150,4 +152,70 @@ func ExampleFaults() {
 	// POST /api/v2/users: connection reset: true
 	// POST /api/v2/users: connection reset: true
 	// 4 users, whatever their creator was told
+}
+
+// A person logs in to a web application; the application exchanges the code.
+func ExampleTenant_Login() {
+	const callback = "https://app.example.com/callback"
+	tenant := auth0test.MustNew(auth0test.Options{
+		Clients: []auth0test.Client{{ID: "web", Secret: "made-up", Callbacks: []string{callback}}},
+		Users:   []auth0test.User{{ID: "ada", Email: "ada@example.com", Password: "made-up-too"}},
+	})
+	client, err := auth0.New(tenant.Domain(), auth0.WithHTTPClient(tenant.Client()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	api := authentication.New(client, authentication.ClientSecretPost("web", "made-up"))
+	login := authentication.NewLogin(authentication.Authorize{RedirectURI: callback, Scope: "openid email"})
+	back, err := tenant.Login(api.OAuth.AuthorizeURL(&login.Authorize), "ada@example.com", "made-up-too")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	tokens, err := api.OAuth.FinishLogin(context.Background(), login, back.Query())
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	user, err := api.OAuth.UserInfo(context.Background(), tokens.AccessToken)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(user.Subject, user.Email)
+	// Output:
+	// auth0|ada ada@example.com
+}
+
+// A person types the code that a device shows.
+func ExampleTenant_Approve() {
+	tenant := auth0test.MustNew(auth0test.Options{
+		Clients: []auth0test.Client{{ID: "tv", Public: true}},
+		Users:   []auth0test.User{{ID: "ada", Email: "ada@example.com"}},
+	})
+	client, err := auth0.New(tenant.Domain(), auth0.WithHTTPClient(tenant.Client()))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	api := authentication.New(client, authentication.None("tv"))
+	code, err := api.Device.Authorize(context.Background(), &authentication.DeviceAuthorize{Scope: "openid"})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	_, err = api.Device.Token(context.Background(), code.DeviceCode)
+	fmt.Println(authentication.CodeOf(err))
+	fmt.Println(tenant.Approve(code.UserCode, "ada@example.com"))
+	// Output:
+	// authorization_pending
+	// <nil>
+}
+
+// What an authenticator app shows, for a secret of RFC 6238.
+func ExampleTOTP() {
+	code, err := auth0test.TOTP("GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ", time.Unix(59, 0))
+	fmt.Println(code, err)
+	// Output: 287082 <nil>
 }

@@ -3,6 +3,7 @@ package auth0test
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -339,12 +340,10 @@ func (t *Tenant) accessToken(c *call, l *login, scopes []string) string {
 // idToken returns what the application is told of who has logged in.
 func (t *Tenant) idToken(c *call, l *login, scopes []string, access string) string {
 	doc := t.profile(l.user, scopes)
-	for name, v := range map[string]any{
+	maps.Copy(doc, map[string]any{
 		"iss": c.issuer(), "aud": l.client, "iat": floorSeconds(c.now), "exp": floorSeconds(c.now + idTokenLife),
 		"auth_time": floorSeconds(l.at), "at_hash": halfHash(access),
-	} {
-		doc[name] = v
-	}
+	})
 	if l.nonce != "" {
 		doc["nonce"] = l.nonce
 	}

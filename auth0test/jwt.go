@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 )
@@ -96,10 +97,8 @@ func (j *signedJWT) moment(name string) (time.Duration, bool) {
 // isFor reports whether the claim aud is, or holds, one of the names.
 func (j *signedJWT) isFor(names ...string) bool {
 	for _, aud := range append(texts(j.claims["aud"]), j.text("aud")) {
-		for _, name := range names {
-			if aud == name {
-				return true
-			}
+		if slices.Contains(names, aud) {
+			return true
 		}
 	}
 	return false

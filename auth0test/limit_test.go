@@ -1,6 +1,7 @@
 package auth0test
 
 import (
+	"crypto"
 	"fmt"
 	"net/http"
 	"slices"
@@ -617,6 +618,13 @@ func TestOptionsThatCannotBeMeant(t *testing.T) {
 		"Faults.LoseAnswer":           {Faults: Faults{LoseAnswer: -0.1}},
 		"404, which is no 5xx":        {Faults: Faults{FailStatus: []int{500, 404}}},
 		`no plan is called "nothing"`: {PlanName: "nothing"},
+		"is Public and has a Secret":  {Clients: []Client{{ID: "a", Public: true, Secret: "s"}}},
+		"has the grant type":          {Clients: []Client{{ID: "a", Grants: []string{"implicit"}}}},
+		"has a key of type string":    {Clients: []Client{{ID: "a", Keys: []crypto.PublicKey{"k"}}}},
+		"is of the connection":        {Users: []User{{ID: "a", Connection: "none"}}},
+		"number of another":           {Users: []User{{ID: "a"}, {ID: "a"}}},
+		"a factor of type":            {Users: []User{{ID: "a", Factors: []Factor{{Type: "passkey"}}}}},
+		"secret is not base32":        {Users: []User{{ID: "a", Factors: []Factor{{Type: "totp", Secret: "1"}}}}},
 	} {
 		if _, err := New(o); err == nil || !strings.Contains(err.Error(), name) {
 			t.Errorf("error %v, want one that says %q", err, name)

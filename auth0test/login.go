@@ -45,6 +45,18 @@ func form(path, state, problem, fields string) string {
 </form>`
 }
 
+// hidden is the fields of a form that nobody sees: those of the values that are
+// named and there.
+func hidden(values url.Values, names ...string) string {
+	var b strings.Builder
+	for _, name := range names {
+		if v := values.Get(name); v != "" {
+			b.WriteString(`<input type="hidden" name="` + name + `" value="` + html.EscapeString(v) + `">`)
+		}
+	}
+	return b.String()
+}
+
 // transaction returns the login that a page is about, or the refusal.
 func (t *Tenant) transaction(c *call) (*transaction, *answer) {
 	found := t.transactions[c.query.Get("state")]
@@ -97,7 +109,10 @@ func (t *Tenant) logIn(c *call) answer {
 	}
 	found.factor = t.newChallenge(c, u, found.client)
 	for _, o := range factors {
-		if o.doc["type"] == "totp" || t.send(found.factor, o, c.now) {
+		if o.doc["type"] == "totp" {
+			break
+		}
+		if found.factor.code = t.send(u, o); found.factor.code != "" {
 			break
 		}
 	}
@@ -130,7 +145,8 @@ func (t *Tenant) checkFactor(c *call) answer {
 		return *bad
 	case found.factor == nil:
 		return sendTo(loginPath + "?" + url.Values{"state": {c.query.Get("state")}}.Encode())
-	case !t.anyCode(found.factor, strings.TrimSpace(c.field("code")), c.now):
+	case found.factor.wrong >= attempts || c.now >= found.factor.expires || !t.anyCode(found.factor, strings.TrimSpace(c.field("code")), c.now):
+		found.factor.wrong++
 		return t.askCode(c, http.StatusBadRequest, "The code is wrong")
 	}
 	return t.loggedIn(c, found, found.factor.user, []string{"mfa"})
@@ -192,12 +208,8 @@ func (t *Tenant) oidcLogout(c *call) answer {
 		return errorPage(http.StatusBadRequest, "Invalid request", "The post_logout_redirect_uri is not one of the application's logout URLs.")
 	}
 	if s := t.session(c); s != nil && s.id != sid && get("confirmed") == "" {
-		fields := `<input type="hidden" name="confirmed" value="yes">`
-		for _, name := range []string{"client_id", "post_logout_redirect_uri", "state"} {
-			if get(name) != "" {
-				fields += `<input type="hidden" name="` + name + `" value="` + html.EscapeString(get(name)) + `">`
-			}
-		}
+		params.Set("confirmed", "yes")
+		fields := hidden(params, "confirmed", "client_id", "post_logout_redirect_uri", "state")
 		return page(http.StatusOK, "Log out", `<form method="post" action="/oidc/logout"><p>Do you want to log out?</p>`+fields+`<button type="submit">Log out</button></form>`)
 	}
 	if u, err := url.Parse(target); err == nil && target != "" && get("state") != "" {

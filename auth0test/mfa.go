@@ -2,6 +2,7 @@ package auth0test
 
 import (
 	"crypto/subtle"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
@@ -28,8 +29,7 @@ type challenge struct {
 	expires time.Duration
 	wrong   int
 	enrols  bool   // it may confirm new factors
-	code    string // that the user was sent
-	sent    time.Duration
+	code    string // that the user was sent for the page that asks for one
 }
 
 // factorType is the name that the MFA API has for a type of authentication
@@ -179,11 +179,6 @@ func (t *Tenant) confirm(o *object, now time.Duration) {
 	o.doc["last_auth_at"] = timestamp(now)
 }
 
-// isSent reports whether a code is the one that the user was sent.
-func (found *challenge) isSent(code string, now time.Duration) bool {
-	return found.code != "" && now < found.sent+sentLife && subtle.ConstantTimeCompare([]byte(code), []byte(found.code)) == 1
-}
-
 // recovers reports whether a code is the user's recovery code, and puts a new
 // one in its place, which it returns.
 func (t *Tenant) recovers(u *user, code string, now time.Duration) (fresh string) {
@@ -201,7 +196,7 @@ func (t *Tenant) newRecoveryCode() string { return strings.ToUpper(t.newID(24)) 
 
 // anyCode reports whether a code will do for the page that asks for one.
 func (t *Tenant) anyCode(found *challenge, code string, now time.Duration) bool {
-	return t.isOTP(found, code, now) || found.isSent(code, now) || t.recovers(found.user, code, now) != ""
+	return t.isOTP(found, code, now) || found.code != "" && subtle.ConstantTimeCompare([]byte(code), []byte(found.code)) == 1 || t.recovers(found.user, code, now) != ""
 }
 
 // verifyRecoveryCode is the grant for recovery codes.
@@ -233,17 +228,15 @@ func (t *Tenant) verifyOOB(c *call, app *application) (*outcome, *answer) {
 	if w == nil || w.kind != grantOOB || w.user != found.user || c.now >= w.expires {
 		return found.wrongCode("Invalid oob_code.")
 	}
-	if w.factor.doc["type"] == "push" {
+	switch sent := c.field("binding_code"); {
+	case w.binding == "":
 		if bad := w.unanswered(c); bad != nil {
 			return nil, bad
 		}
-	} else {
-		if c.field("binding_code") == "" {
-			return missingParameter("binding_code")
-		}
-		if !found.isSent(c.field("binding_code"), c.now) {
-			return found.wrongCode("Invalid binding_code.")
-		}
+	case sent == "":
+		return missingParameter("binding_code")
+	case subtle.ConstantTimeCompare([]byte(sent), []byte(w.binding)) != 1:
+		return found.wrongCode("Invalid binding_code.")
 	}
 	delete(t.waits, w.code)
 	t.confirm(w.factor, c.now)
@@ -261,24 +254,23 @@ func addressOf(u *user, o *object) string {
 	return ""
 }
 
-// send sends a user a code, where the factor is one that gets codes, and reports
-// whether it is.
-func (t *Tenant) send(found *challenge, o *object, now time.Duration) bool {
-	to := addressOf(found.user, o)
+// send sends a user a code and returns it, "" where the factor gets none.
+func (t *Tenant) send(u *user, o *object) (code string) {
+	to := addressOf(u, o)
 	if to == "" {
-		return false
+		return ""
 	}
-	found.code, found.sent = t.newDigits(), now
-	t.sent[to] = found.code
-	return true
+	t.sent[to] = t.newDigits()
+	return t.sent[to]
 }
 
 // outOfBand challenges a factor that the user is reached by.
 func (t *Tenant) outOfBand(c *call, found *challenge, o *object) map[string]any {
-	w := t.await(&wait{kind: grantOOB, client: found.client, user: found.user, factor: o, expires: c.now + sentLife})
-	t.send(found, o, c.now)
+	w := t.await(&wait{
+		kind: grantOOB, client: found.client, user: found.user, factor: o, binding: t.send(found.user, o), expires: c.now + sentLife,
+	})
 	doc := map[string]any{"oob_code": w.code}
-	if o.doc["type"] != "push" {
+	if w.binding != "" {
 		doc["binding_method"] = "prompt"
 	}
 	return doc
@@ -390,9 +382,7 @@ func (t *Tenant) associate(c *call) answer {
 		a["barcode_uri"] = "otpauth://totp/" + label + "?" + url.Values{"secret": {s.text}, "issuer": {t.o.Domain}, "algorithm": {"SHA1"}, "digits": {"6"}, "period": {"30"}}.Encode()
 	} else {
 		o := t.addFactor(found.user, doc, nil, c.now)
-		for name, v := range t.outOfBand(c, found, o) {
-			a[name] = v
-		}
+		maps.Copy(a, t.outOfBand(c, found, o))
 		if doc["type"] == "push" {
 			a["barcode_uri"] = "otpauth://totp/" + label + "?" + url.Values{"enrollment_tx_id": {o.id}, "base_url": {c.issuer()}}.Encode()
 		}

@@ -302,9 +302,12 @@ func TestEnrolment(t *testing.T) {
 	if doc["oob_channel"] != "sms" || doc["binding_method"] != "prompt" || doc["recovery_codes"] != nil {
 		t.Fatalf("%v", doc)
 	}
-	_ = oob
+	refusal(t, "a wrong code", second(t, tenant, grantOOB, "mfa_token", access, "oob_code", oob, "binding_code", "x"), 403, "invalid_grant")
+	if r := second(t, tenant, grantOOB, "mfa_token", access, "oob_code", oob, "binding_code", tenant.Sent("+491711111")); r.status != 200 {
+		t.Errorf("confirming the number: %d %s", r.status, r.body)
+	}
 	var all []map[string]any
-	if err := json.Unmarshal([]byte(list(access)), &all); err != nil || len(all) != 3 {
+	if err := json.Unmarshal([]byte(list(access)), &all); err != nil || len(all) != 3 || strings.Contains(list(access), `"active":false`) {
 		t.Fatalf("%v: %v", err, all)
 	}
 	i := slices.IndexFunc(all, func(a map[string]any) bool { return a["authenticator_type"] == "otp" })

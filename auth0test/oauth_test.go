@@ -2,6 +2,9 @@ package auth0test
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
+	"encoding/base64"
+	"encoding/pem"
 	"net/http"
 	"net/url"
 	"slices"
@@ -682,5 +685,76 @@ func TestUserInfo(t *testing.T) {
 		if !strings.HasPrefix(r.header.Get("WWW-Authenticate"), `Bearer error="invalid_token"`) {
 			t.Errorf("%s: WWW-Authenticate %q", what, r.header.Get("WWW-Authenticate"))
 		}
+	}
+}
+
+// A user's own token opens only those calls of the Management API that it has
+// the scopes for.
+func TestManagementTokensOfUsers(t *testing.T) {
+	t.Parallel()
+	tenant := mustTenant(t, shop())
+	doc := exchange(t, tenant, codeOf(t, tenant, "audience", managementAudience, "scope", "openid read:users offline_access")).doc(t)
+	call := func(method, path string) reply {
+		return send(t, tenant, method, "/api/v2"+path, "", "Authorization", "Bearer "+doc["access_token"].(string))
+	}
+	if doc["refresh_token"] != nil {
+		t.Error("a refresh token for an API that does not allow it")
+	}
+	if r := call("GET", "/users/auth0%7Cada"); r.status != 200 {
+		t.Errorf("with the scope: %d %s", r.status, r.body)
+	}
+	fails(t, call("DELETE", "/users/auth0%7Cada"), 403, "insufficient_scope", "delete:users")
+	none := exchange(t, tenant, codeOf(t, tenant, "audience", managementAudience, "scope", "-")).doc(t)
+	doc["access_token"] = none["access_token"]
+	fails(t, call("GET", "/users/auth0%7Cada"), 403, "insufficient_scope", "read:users")
+}
+
+// A program that nobody knows registers itself and logs somebody in.
+func TestRegistration(t *testing.T) {
+	t.Parallel()
+	tenant := mustTenant(t, shop())
+	register := func(body string) reply { return send(t, tenant, "POST", "/oidc/register", body) }
+	for body, code := range map[string]string{
+		`[]`: "invalid_request", `{}`: "invalid_redirect_uri", `{"redirect_uris":["x"]}`: "invalid_redirect_uri",
+		`{"redirect_uris":["` + callback + `"],"grant_types":["client_credentials"]}`:             "invalid_client_metadata",
+		`{"redirect_uris":["` + callback + `"],"token_endpoint_auth_method":"client_secret_jwt"}`: "invalid_client_metadata",
+	} {
+		refusal(t, body, register(body), 400, code)
+	}
+	doc := register(`{"redirect_uris":["` + callback + `"],"client_name":"Mine"}`).doc(t)
+	id, _ := doc["client_id"].(string)
+	secret, _ := doc["client_secret"].(string)
+	if !strings.HasPrefix(id, "tpc_") || secret == "" || doc["client_name"] != "Mine" || doc["client_secret_expires_at"] != 0.0 {
+		t.Fatalf("%v", doc)
+	}
+	if r := exchange(t, tenant, codeOf(t, tenant, "client_id", id), "client_id", id, "client_secret", secret); r.status != 200 || r.doc(t)["refresh_token"] == nil {
+		t.Errorf("%d %s", r.status, r.body)
+	}
+	public := register(`{"redirect_uris":["` + callback + `"],"token_endpoint_auth_method":"none","grant_types":["authorization_code"]}`).doc(t)
+	id, _ = public["client_id"].(string)
+	if r := exchange(t, tenant, codeOf(t, tenant, "client_id", id), "client_id", id, "client_secret", "-"); public["client_secret"] != nil || r.status != 200 || r.doc(t)["refresh_token"] != nil {
+		t.Errorf("%v: %d %s", public, r.status, r.body)
+	}
+}
+
+func TestCertificate(t *testing.T) {
+	t.Parallel()
+	tenant := mustTenant(t, Options{})
+	block, _ := pem.Decode([]byte(send(t, tenant, "GET", "/pem", "").body))
+	if block == nil {
+		t.Fatal("no certificate")
+	}
+	certificate, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token := tenant.Token()
+	cut := strings.LastIndex(token, ".")
+	signature, err := base64.RawURLEncoding.DecodeString(token[cut+1:])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := certificate.CheckSignature(x509.SHA256WithRSA, []byte(token[:cut]), signature); err != nil {
+		t.Errorf("the certificate is not of the key that signs: %v", err)
 	}
 }

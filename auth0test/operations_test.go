@@ -125,6 +125,8 @@ func newWorld(t *testing.T, o Options) *world {
 	w.make(t, "", "/organizations/{organization}/enabled_connections", `{"connection_id":"{connection}","assign_membership_on_login":true}`)
 	w.make(t, "", "/organizations/{organization}/client-grants", `{"grant_id":"{client grant}"}`)
 	w.make(t, "invitation", "/organizations/{organization}/invitations", `{"inviter":{"name":"Ann"},"invitee":{"email":"b@example.com"},"client_id":"{client}"}`)
+	w.make(t, "discovery domain", "/organizations/{organization}/discovery-domains", `{"domain":"acme.example"}`)
+	w.make(t, "", "/organizations/{organization}/clients", `{"clients":[{"client_id":"{client}","use_for_member_access":true}]}`)
 	w.make(t, "job", "/jobs/users-exports", `{"format":"json"}`)
 	w.ids["local"] = strings.TrimPrefix(w.ids["user"], "auth0|")
 	var logs []map[string]any
@@ -203,6 +205,8 @@ func (w *world) arguments(op *operation) []string {
 			id = firstOf(w.ids[nouns[op.split[0]]], id)
 		case seg == "{name}" && op.split[0] == "organizations":
 			id = "acme"
+		case seg == "{discovery_domain}":
+			id = "acme.example"
 		case seg == "{provider}" && op.split[0] == "users":
 			id = "auth0"
 		case seg == "{user_id}" && op.split[0] == "users":
@@ -210,7 +214,7 @@ func (w *world) arguments(op *operation) []string {
 		default:
 			if noun := (map[string]string{
 				"{user_id}": "user", "{role_id}": "role", "{connectionId}": "connection", "{connection_id}": "connection", "{grant_id}": "client grant",
-				"{invitation_id}": "invitation", "{authentication_method_id}": "method", "{credential_id}": "credential",
+				"{discovery_domain_id}": "discovery domain", "{client_id}": "client", "{invitation_id}": "invitation", "{authentication_method_id}": "method", "{credential_id}": "credential",
 			})[seg]; noun != "" {
 				id = w.ids[noun]
 			}
@@ -237,6 +241,7 @@ func (w *world) bodyOf(op *operation, e example) string {
 		"PATCH /connections/{id}/clients":              `[{"client_id":"{client}","status":false}]`,
 		"POST /organizations/{id}/invitations":         `{"inviter":{"name":"Ann"},"invitee":{"email":"c@example.com"},"client_id":"{client}"}`,
 		"POST /organizations/{id}/client-grants":       `{"grant_id":"{other grant}"}`,
+		"POST /organizations/{id}/clients":             `{"clients":[{"client_id":"{client}","use_for_member_access":false}]}`,
 		"POST /organizations/{id}/connections":         `{"connection_id":"{other connection}"}`,
 		"POST /organizations/{id}/enabled_connections": `{"connection_id":"{other connection}"}`,
 	}[op.id()]

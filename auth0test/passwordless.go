@@ -21,7 +21,7 @@ type oneTime struct {
 // wrongMost is how often a code may be wrong before it is worth nothing.
 const wrongMost = 3
 
-// begin sends a code.
+// sendCode sends somebody a code to log in with.
 func (t *Tenant) sendCode(key string, o oneTime, now time.Duration) {
 	o.code, o.expires = t.newDigits(), now+sentLife
 	t.oneTimes[key] = &o

@@ -493,3 +493,32 @@ func TestLinksOverHTTP(t *testing.T) {
 		t.Errorf("Link %s", got)
 	}
 }
+
+func TestOrganizationClientsAndDomains(t *testing.T) {
+	t.Parallel()
+	newWorld(t, Options{}).walk(t, []visit{
+		{"POST /clients", `{"name":"Second"}`, 201, "name=Second", "second"},
+		{"GET /organizations/{organization}/clients", "", 200, "clients.client_id={client}; clients.client.name=App; clients.use_for_member_access=true", ""},
+		{"POST /organizations/{organization}/clients", `{"clients":[{"client_id":"{second}","use_for_member_access":false},{"client_id":"none","use_for_member_access":true}]}`, 404, "errorCode=inexistent_client", ""},
+		{"GET /organizations/{organization}/clients/{second}", "", 404, "errorCode=inexistent_client", ""},
+		{"POST /organizations/{organization}/clients", `{"clients":[{"client_id":"{second}","use_for_member_access":false}]}`, 201, "client_id={second}; client.name=Second; use_for_member_access=false", ""},
+		{"POST /organizations/{organization}/clients", `{"clients":[]}`, 400, "errorCode=invalid_body", ""},
+		{"PATCH /organizations/{organization}/clients/{second}", `{"use_for_member_access":true}`, 200, "use_for_member_access=true", ""},
+		{"GET /organizations/{organization}/clients?take=1", "", 200, "clients.client_id={client}", ""},
+		{"DELETE /organizations/{organization}/clients", `{"clients":["{client}"]}`, 204, "", ""},
+		{"GET /organizations/{organization}/clients", "", 200, "clients.client_id={second}; clients.use_for_member_access=true", ""},
+		{"DELETE /clients/{second}", "", 204, "", ""},
+		{"GET /organizations/{organization}/clients", "", 200, "clients.client_id=", ""},
+
+		{"POST /organizations/{organization}/discovery-domains", `{"domain":"Two.example","status":"verified"}`, 201, "domain=two.example; status=verified; use_for_organization_discovery=true; verification_host=_auth0-challenge.two.example", "two"},
+		{"POST /organizations/{organization}/discovery-domains", `{"domain":"two.example"}`, 409, "errorCode=discovery_domain_conflict", ""},
+		{"POST /organizations/{organization}/discovery-domains", `{}`, 400, "errorCode=invalid_body", ""},
+		{"GET /organizations/{organization}/discovery-domains?take=10", "", 200, "domains.domain=acme.example,two.example", ""},
+		{"GET /organizations/{organization}/discovery-domains/{two}", "", 200, "id={two}", ""},
+		{"GET /organizations/{organization}/discovery-domains/name/TWO.example", "", 200, "id={two}", ""},
+		{"GET /organizations/{organization}/discovery-domains/name/none.example", "", 404, "errorCode=inexistent_discovery_domain", ""},
+		{"PATCH /organizations/{organization}/discovery-domains/{two}", `{"use_for_organization_discovery":false}`, 200, "use_for_organization_discovery=false; status=verified", ""},
+		{"DELETE /organizations/{organization}/discovery-domains/{two}", "", 204, "", ""},
+		{"GET /organizations/{organization}/discovery-domains/{two}", "", 404, "errorCode=inexistent_discovery_domain", ""},
+	})
+}

@@ -16,7 +16,7 @@ type handlers map[string]func(*Tenant, *call) answer
 func handled() handlers {
 	all := handlers{}
 	for _, h := range []handlers{
-		userHandlers(), userLinkHandlers(), roleHandlers(), organizationHandlers(), clientHandlers(), connectionHandlers(),
+		userHandlers(), userLinkHandlers(), roleHandlers(), organizationHandlers(), organizationClientHandlers(), clientHandlers(), connectionHandlers(),
 		clientGrantHandlers(), logHandlers(), jobHandlers(), accessHandlers(),
 	} {
 		maps.Copy(all, h)
@@ -73,6 +73,10 @@ func (c *call) endpoint() func(*Tenant, *call) answer {
 		return (*Tenant).configuration
 	case "GET /.well-known/jwks.json":
 		return (*Tenant).keySet
+	case "GET /pem":
+		return (*Tenant).certificate
+	case "POST /oidc/register":
+		return (*Tenant).register
 	case "GET /authorize", "POST /authorize":
 		return (*Tenant).authorizeEndpoint
 	case "GET " + loginPath:

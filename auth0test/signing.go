@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/base64"
+	"encoding/pem"
 	"math/big"
 	"net/http"
 	"sync"
@@ -128,6 +129,14 @@ func (t *Tenant) keySet(*call) answer {
 	a := jsonAnswer(http.StatusOK, map[string]any{"keys": keys})
 	a.header.Set("Cache-Control", documentLife)
 	return a
+}
+
+// certificate answers GET /pem.
+func (t *Tenant) certificate(*call) answer {
+	return answer{
+		status: http.StatusOK, header: http.Header{"Content-Type": {"application/x-pem-file"}},
+		body: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: t.signingKey(t.rotations).certificate}),
+	}
 }
 
 // configuration answers GET /.well-known/openid-configuration.

@@ -68,7 +68,7 @@ type kind struct {
 func kinds() []*kind {
 	return []*kind{
 		roleKind(), organizationKind(), invitationKind(), clientKind(), credentialKind(), connectionKind(),
-		clientGrantKind(), resourceServerKind(), authenticationMethodKind(),
+		clientGrantKind(), resourceServerKind(), authenticationMethodKind(), discoveryDomainKind(),
 	}
 }
 

@@ -82,13 +82,14 @@ type Tenant struct {
 	memberRoles             *relation // member, role
 	organizationConnections *relation // organization, connection
 	organizationGrants      *relation // organization, client grant
+	organizationClients     *relation // organization, client
 	connectionClients       *relation // connection, client
 }
 
 // relations returns all relations.
 func (t *Tenant) relations() []*relation {
 	return []*relation{
-		t.userRoles, t.permissions, t.members, t.memberRoles, t.organizationConnections, t.organizationGrants, t.connectionClients,
+		t.userRoles, t.permissions, t.members, t.memberRoles, t.organizationConnections, t.organizationGrants, t.organizationClients, t.connectionClients,
 	}
 }
 
@@ -138,7 +139,7 @@ func New(o Options) (*Tenant, error) {
 		t.kept[k.noun] = newCollection()
 	}
 	for _, r := range []**relation{
-		&t.userRoles, &t.permissions, &t.members, &t.memberRoles, &t.organizationConnections, &t.organizationGrants, &t.connectionClients,
+		&t.userRoles, &t.permissions, &t.members, &t.memberRoles, &t.organizationConnections, &t.organizationGrants, &t.organizationClients, &t.connectionClients,
 	} {
 		*r = newRelation()
 	}

@@ -151,13 +151,15 @@ func (t *Tenant) authorize(c *call, scopes []string) *answer {
 		return &a
 	case g == nil:
 		return refuse("Invalid token")
+	case g.login != nil && g.login.ended:
+		return refuse("Invalid token")
 	case g.expires != 0 && c.now >= g.expires:
 		return refuse("Expired token received for JSON Web Token validation")
 	case g.thumbprint != "" && t.presents(c, token, g) != nil:
 		return refuse("The token is bound to a DPoP key, whose proof has to come with it")
 	case !g.management:
 		return refuse("Bad audience: the token is not for this API")
-	case t.o.CheckScopes && len(scopes) > 0 && len(g.scopes) > 0 &&
+	case (t.o.CheckScopes || g.login != nil) && len(scopes) > 0 && len(g.scopes) > 0 &&
 		!slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(g.scopes, s) }):
 		a := failure(http.StatusForbidden, "insufficient_scope", "Insufficient scope, expected any of: "+strings.Join(scopes, ","))
 		return &a

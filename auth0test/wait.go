@@ -28,6 +28,7 @@ type wait struct {
 	login    *login  // as it was asked for, nil for a second factor
 	user     *user   // nil for a device until somebody has answered
 	factor   *object // that is challenged, nil for the others
+	binding  string  // the code that the user was sent, "" where a yes will do
 
 	answered, allowed bool
 	interval          time.Duration

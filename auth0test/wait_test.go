@@ -4,7 +4,11 @@ import (
 	"net/url"
 	"regexp"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"github.com/headroom-go/auth0"
+	"github.com/headroom-go/auth0/authentication"
 )
 
 func TestDevices(t *testing.T) {
@@ -157,4 +161,38 @@ func TestBackchannel(t *testing.T) {
 	id = start("requested_expiry", "20").doc(t)["auth_req_id"]
 	clock.set(29 * time.Second)
 	refusal(t, "expired", poll(id), 400, "access_denied")
+}
+
+// The project's own client asks every five seconds, and so has the tokens at the
+// first multiple of five after the person has said yes: in no time at all, under
+// a clock that is faked.
+func TestDeviceWithTheClient(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tenant := mustTenant(t, shop())
+		client, err := auth0.New(tenant.Domain(), auth0.WithHTTPClient(tenant.Client()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		service := authentication.New(client, authentication.None("app"))
+		code, err := service.Device.Authorize(t.Context(), &authentication.DeviceAuthorize{Scope: "openid"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		go func() {
+			time.Sleep(12 * time.Second)
+			if err := tenant.Approve(code.UserCode, "ada@example.com"); err != nil {
+				t.Error(err)
+			}
+		}()
+		tokens, err := service.Device.Wait(t.Context(), code)
+		// The client's own throttle may add some milliseconds.
+		if took := time.Since(start).Truncate(time.Second); err != nil || tokens.IDToken == "" || took != 15*time.Second {
+			t.Errorf("%v, %v after %v", tokens, err, took)
+		}
+		if got := tenant.Report().Requests; got != 4 {
+			t.Errorf("%d requests, want one for the code and three polls", got)
+		}
+	})
 }

@@ -25,13 +25,13 @@ type ActionsService struct {
 // Scopes: read:actions. Generally available.
 //
 //auth0:op GET /actions/actions
-func (s *ActionsService) List(ctx context.Context, params *ActionListParams, opts ...auth0.RequestOption) (*auth0.Page[Action], error) {
-	return auth0.List[Action](ctx, s.c, "/api/v2/actions/actions", nil, params, auth0.Paging{Items: "actions", Offset: true}, opts)
+func (s *ActionsService) List(ctx context.Context, params *ActionListParams, opts ...auth0.RequestOption) (*auth0.Page[*Action], error) {
+	return auth0.List[*Action](ctx, s.c, "/api/v2/actions/actions", nil, params, auth0.Paging{Items: "actions", Offset: true}, opts)
 }
 
 // All iterates over what [ActionsService.List] lists, page by page.
-func (s *ActionsService) All(ctx context.Context, params *ActionListParams, opts ...auth0.RequestOption) iter.Seq2[Action, error] {
-	return auth0.All[Action](ctx, s.c, "/api/v2/actions/actions", nil, params, auth0.Paging{Items: "actions", Offset: true}, opts)
+func (s *ActionsService) All(ctx context.Context, params *ActionListParams, opts ...auth0.RequestOption) iter.Seq2[*Action, error] {
+	return auth0.All[*Action](ctx, s.c, "/api/v2/actions/actions", nil, params, auth0.Paging{Items: "actions", Offset: true}, opts)
 }
 
 // Create makes an action, and returns it.
@@ -40,7 +40,9 @@ func (s *ActionsService) All(ctx context.Context, params *ActionListParams, opts
 //
 //auth0:op POST /actions/actions
 func (s *ActionsService) Create(ctx context.Context, body ActionCreate, opts ...auth0.RequestOption) (*Action, error) {
-	return call[*Action](ctx, s.c, "POST", "/api/v2/actions/actions", nil, nil, body, opts)
+	var v *Action
+	err := call(ctx, s.c, "POST", "/api/v2/actions/actions", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one action.
@@ -49,7 +51,9 @@ func (s *ActionsService) Create(ctx context.Context, body ActionCreate, opts ...
 //
 //auth0:op GET /actions/actions/{id}
 func (s *ActionsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*Action, error) {
-	return call[*Action](ctx, s.c, "GET", "/api/v2/actions/actions/{id}", []string{id}, nil, nil, opts)
+	var v *Action
+	err := call(ctx, s.c, "GET", "/api/v2/actions/actions/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes an action.
@@ -58,8 +62,7 @@ func (s *ActionsService) Get(ctx context.Context, id string, opts ...auth0.Reque
 //
 //auth0:op DELETE /actions/actions/{id}
 func (s *ActionsService) Delete(ctx context.Context, id string, params *ActionDeleteParams, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/actions/actions/{id}", []string{id}, params, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/actions/actions/{id}", []string{id}, params, nil, nil, opts)
 }
 
 // Update changes the given fields of an action, and returns it.
@@ -68,7 +71,9 @@ func (s *ActionsService) Delete(ctx context.Context, id string, params *ActionDe
 //
 //auth0:op PATCH /actions/actions/{id}
 func (s *ActionsService) Update(ctx context.Context, id string, body ActionUpdate, opts ...auth0.RequestOption) (*Action, error) {
-	return call[*Action](ctx, s.c, "PATCH", "/api/v2/actions/actions/{id}", []string{id}, nil, body, opts)
+	var v *Action
+	err := call(ctx, s.c, "PATCH", "/api/v2/actions/actions/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Deploy deploys an action, and returns the version that it made. The deployment goes on in the background.
@@ -77,7 +82,9 @@ func (s *ActionsService) Update(ctx context.Context, id string, body ActionUpdat
 //
 //auth0:op POST /actions/actions/{id}/deploy
 func (s *ActionsService) Deploy(ctx context.Context, id string, opts ...auth0.RequestOption) (*ActionVersion, error) {
-	return call[*ActionVersion](ctx, s.c, "POST", "/api/v2/actions/actions/{id}/deploy", []string{id}, nil, nil, opts)
+	var v *ActionVersion
+	err := call(ctx, s.c, "POST", "/api/v2/actions/actions/{id}/deploy", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Test runs an action against a payload, and returns what came of it.
@@ -86,7 +93,9 @@ func (s *ActionsService) Deploy(ctx context.Context, id string, opts ...auth0.Re
 //
 //auth0:op POST /actions/actions/{id}/test
 func (s *ActionsService) Test(ctx context.Context, id string, body ActionTest, opts ...auth0.RequestOption) (*ActionTestResult, error) {
-	return call[*ActionTestResult](ctx, s.c, "POST", "/api/v2/actions/actions/{id}/test", []string{id}, nil, body, opts)
+	var v *ActionTestResult
+	err := call(ctx, s.c, "POST", "/api/v2/actions/actions/{id}/test", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // ActionVersionsService is api.Actions.Versions. Versions of actions: each deployment keeps one.
@@ -99,13 +108,13 @@ type ActionVersionsService struct {
 // Scopes: read:actions. Generally available.
 //
 //auth0:op GET /actions/actions/{actionId}/versions
-func (s *ActionVersionsService) List(ctx context.Context, actionID string, params *BarePageParams, opts ...auth0.RequestOption) (*auth0.Page[ActionVersion], error) {
-	return auth0.List[ActionVersion](ctx, s.c, "/api/v2/actions/actions/{actionId}/versions", []string{actionID}, params, auth0.Paging{Items: "versions", Offset: true}, opts)
+func (s *ActionVersionsService) List(ctx context.Context, actionID string, params *BarePageParams, opts ...auth0.RequestOption) (*auth0.Page[*ActionVersion], error) {
+	return auth0.List[*ActionVersion](ctx, s.c, "/api/v2/actions/actions/{actionId}/versions", []string{actionID}, params, auth0.Paging{Items: "versions", Offset: true}, opts)
 }
 
 // All iterates over what [ActionVersionsService.List] lists, page by page.
-func (s *ActionVersionsService) All(ctx context.Context, actionID string, params *BarePageParams, opts ...auth0.RequestOption) iter.Seq2[ActionVersion, error] {
-	return auth0.All[ActionVersion](ctx, s.c, "/api/v2/actions/actions/{actionId}/versions", []string{actionID}, params, auth0.Paging{Items: "versions", Offset: true}, opts)
+func (s *ActionVersionsService) All(ctx context.Context, actionID string, params *BarePageParams, opts ...auth0.RequestOption) iter.Seq2[*ActionVersion, error] {
+	return auth0.All[*ActionVersion](ctx, s.c, "/api/v2/actions/actions/{actionId}/versions", []string{actionID}, params, auth0.Paging{Items: "versions", Offset: true}, opts)
 }
 
 // Get returns one version of an action.
@@ -114,7 +123,9 @@ func (s *ActionVersionsService) All(ctx context.Context, actionID string, params
 //
 //auth0:op GET /actions/actions/{actionId}/versions/{id}
 func (s *ActionVersionsService) Get(ctx context.Context, actionID, id string, opts ...auth0.RequestOption) (*ActionVersion, error) {
-	return call[*ActionVersion](ctx, s.c, "GET", "/api/v2/actions/actions/{actionId}/versions/{id}", []string{actionID, id}, nil, nil, opts)
+	var v *ActionVersion
+	err := call(ctx, s.c, "GET", "/api/v2/actions/actions/{actionId}/versions/{id}", []string{actionID, id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Deploy deploys an earlier version of an action again, and returns the new version.
@@ -123,7 +134,9 @@ func (s *ActionVersionsService) Get(ctx context.Context, actionID, id string, op
 //
 //auth0:op POST /actions/actions/{actionId}/versions/{id}/deploy
 func (s *ActionVersionsService) Deploy(ctx context.Context, actionID, id string, body ActionVersionDeploy, opts ...auth0.RequestOption) (*ActionVersion, error) {
-	return call[*ActionVersion](ctx, s.c, "POST", "/api/v2/actions/actions/{actionId}/versions/{id}/deploy", []string{actionID, id}, nil, body, opts)
+	var v *ActionVersion
+	err := call(ctx, s.c, "POST", "/api/v2/actions/actions/{actionId}/versions/{id}/deploy", []string{actionID, id}, nil, body, &v, opts)
+	return v, err
 }
 
 // ActionExecutionsService is api.Actions.Executions. Executions of actions: what ran, and with what result.
@@ -137,7 +150,9 @@ type ActionExecutionsService struct {
 //
 //auth0:op GET /actions/executions/{id}
 func (s *ActionExecutionsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*ActionExecution, error) {
-	return call[*ActionExecution](ctx, s.c, "GET", "/api/v2/actions/executions/{id}", []string{id}, nil, nil, opts)
+	var v *ActionExecution
+	err := call(ctx, s.c, "GET", "/api/v2/actions/executions/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // ActionModulesService is api.Actions.Modules. Action modules: code that actions share.
@@ -152,13 +167,13 @@ type ActionModulesService struct {
 // Scopes: read:actions. Early access.
 //
 //auth0:op GET /actions/modules
-func (s *ActionModulesService) List(ctx context.Context, params *BarePageParams, opts ...auth0.RequestOption) (*auth0.Page[ActionModuleListItem], error) {
-	return auth0.List[ActionModuleListItem](ctx, s.c, "/api/v2/actions/modules", nil, params, auth0.Paging{Items: "modules", Offset: true}, opts)
+func (s *ActionModulesService) List(ctx context.Context, params *BarePageParams, opts ...auth0.RequestOption) (*auth0.Page[*ActionModuleListItem], error) {
+	return auth0.List[*ActionModuleListItem](ctx, s.c, "/api/v2/actions/modules", nil, params, auth0.Paging{Items: "modules", Offset: true}, opts)
 }
 
 // All iterates over what [ActionModulesService.List] lists, page by page.
-func (s *ActionModulesService) All(ctx context.Context, params *BarePageParams, opts ...auth0.RequestOption) iter.Seq2[ActionModuleListItem, error] {
-	return auth0.All[ActionModuleListItem](ctx, s.c, "/api/v2/actions/modules", nil, params, auth0.Paging{Items: "modules", Offset: true}, opts)
+func (s *ActionModulesService) All(ctx context.Context, params *BarePageParams, opts ...auth0.RequestOption) iter.Seq2[*ActionModuleListItem, error] {
+	return auth0.All[*ActionModuleListItem](ctx, s.c, "/api/v2/actions/modules", nil, params, auth0.Paging{Items: "modules", Offset: true}, opts)
 }
 
 // Create makes an action module, and returns it.
@@ -167,7 +182,9 @@ func (s *ActionModulesService) All(ctx context.Context, params *BarePageParams, 
 //
 //auth0:op POST /actions/modules
 func (s *ActionModulesService) Create(ctx context.Context, body ActionModuleCreate, opts ...auth0.RequestOption) (*ActionModule, error) {
-	return call[*ActionModule](ctx, s.c, "POST", "/api/v2/actions/modules", nil, nil, body, opts)
+	var v *ActionModule
+	err := call(ctx, s.c, "POST", "/api/v2/actions/modules", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one action module.
@@ -176,7 +193,9 @@ func (s *ActionModulesService) Create(ctx context.Context, body ActionModuleCrea
 //
 //auth0:op GET /actions/modules/{id}
 func (s *ActionModulesService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*ActionModule, error) {
-	return call[*ActionModule](ctx, s.c, "GET", "/api/v2/actions/modules/{id}", []string{id}, nil, nil, opts)
+	var v *ActionModule
+	err := call(ctx, s.c, "GET", "/api/v2/actions/modules/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes an action module.
@@ -185,8 +204,7 @@ func (s *ActionModulesService) Get(ctx context.Context, id string, opts ...auth0
 //
 //auth0:op DELETE /actions/modules/{id}
 func (s *ActionModulesService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/actions/modules/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/actions/modules/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of an action module, and returns it.
@@ -195,7 +213,9 @@ func (s *ActionModulesService) Delete(ctx context.Context, id string, opts ...au
 //
 //auth0:op PATCH /actions/modules/{id}
 func (s *ActionModulesService) Update(ctx context.Context, id string, body ActionModuleUpdate, opts ...auth0.RequestOption) (*ActionModule, error) {
-	return call[*ActionModule](ctx, s.c, "PATCH", "/api/v2/actions/modules/{id}", []string{id}, nil, body, opts)
+	var v *ActionModule
+	err := call(ctx, s.c, "PATCH", "/api/v2/actions/modules/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // ListActions returns one page of the actions that use a module.
@@ -203,13 +223,13 @@ func (s *ActionModulesService) Update(ctx context.Context, id string, body Actio
 // Scopes: read:actions. Early access.
 //
 //auth0:op GET /actions/modules/{id}/actions
-func (s *ActionModulesService) ListActions(ctx context.Context, id string, params *BarePageParams, opts ...auth0.RequestOption) (*auth0.Page[ActionModuleAction], error) {
-	return auth0.List[ActionModuleAction](ctx, s.c, "/api/v2/actions/modules/{id}/actions", []string{id}, params, auth0.Paging{Items: "actions", Offset: true}, opts)
+func (s *ActionModulesService) ListActions(ctx context.Context, id string, params *BarePageParams, opts ...auth0.RequestOption) (*auth0.Page[*ActionModuleAction], error) {
+	return auth0.List[*ActionModuleAction](ctx, s.c, "/api/v2/actions/modules/{id}/actions", []string{id}, params, auth0.Paging{Items: "actions", Offset: true}, opts)
 }
 
 // AllActions iterates over what [ActionModulesService.ListActions] lists, page by page.
-func (s *ActionModulesService) AllActions(ctx context.Context, id string, params *BarePageParams, opts ...auth0.RequestOption) iter.Seq2[ActionModuleAction, error] {
-	return auth0.All[ActionModuleAction](ctx, s.c, "/api/v2/actions/modules/{id}/actions", []string{id}, params, auth0.Paging{Items: "actions", Offset: true}, opts)
+func (s *ActionModulesService) AllActions(ctx context.Context, id string, params *BarePageParams, opts ...auth0.RequestOption) iter.Seq2[*ActionModuleAction, error] {
+	return auth0.All[*ActionModuleAction](ctx, s.c, "/api/v2/actions/modules/{id}/actions", []string{id}, params, auth0.Paging{Items: "actions", Offset: true}, opts)
 }
 
 // Rollback makes an earlier version of a module its draft, and returns the module.
@@ -218,7 +238,9 @@ func (s *ActionModulesService) AllActions(ctx context.Context, id string, params
 //
 //auth0:op POST /actions/modules/{id}/rollback
 func (s *ActionModulesService) Rollback(ctx context.Context, id string, body ActionModuleRollback, opts ...auth0.RequestOption) (*ActionModule, error) {
-	return call[*ActionModule](ctx, s.c, "POST", "/api/v2/actions/modules/{id}/rollback", []string{id}, nil, body, opts)
+	var v *ActionModule
+	err := call(ctx, s.c, "POST", "/api/v2/actions/modules/{id}/rollback", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // ActionModuleVersionsService is api.Actions.Modules.Versions. Published versions of action modules.
@@ -231,13 +253,13 @@ type ActionModuleVersionsService struct {
 // Scopes: read:actions. Early access.
 //
 //auth0:op GET /actions/modules/{id}/versions
-func (s *ActionModuleVersionsService) List(ctx context.Context, id string, params *BarePageParams, opts ...auth0.RequestOption) (*auth0.Page[ActionModuleVersion], error) {
-	return auth0.List[ActionModuleVersion](ctx, s.c, "/api/v2/actions/modules/{id}/versions", []string{id}, params, auth0.Paging{Items: "versions", Offset: true}, opts)
+func (s *ActionModuleVersionsService) List(ctx context.Context, id string, params *BarePageParams, opts ...auth0.RequestOption) (*auth0.Page[*ActionModuleVersion], error) {
+	return auth0.List[*ActionModuleVersion](ctx, s.c, "/api/v2/actions/modules/{id}/versions", []string{id}, params, auth0.Paging{Items: "versions", Offset: true}, opts)
 }
 
 // All iterates over what [ActionModuleVersionsService.List] lists, page by page.
-func (s *ActionModuleVersionsService) All(ctx context.Context, id string, params *BarePageParams, opts ...auth0.RequestOption) iter.Seq2[ActionModuleVersion, error] {
-	return auth0.All[ActionModuleVersion](ctx, s.c, "/api/v2/actions/modules/{id}/versions", []string{id}, params, auth0.Paging{Items: "versions", Offset: true}, opts)
+func (s *ActionModuleVersionsService) All(ctx context.Context, id string, params *BarePageParams, opts ...auth0.RequestOption) iter.Seq2[*ActionModuleVersion, error] {
+	return auth0.All[*ActionModuleVersion](ctx, s.c, "/api/v2/actions/modules/{id}/versions", []string{id}, params, auth0.Paging{Items: "versions", Offset: true}, opts)
 }
 
 // Create publishes the draft of a module as a version, and returns it.
@@ -246,7 +268,9 @@ func (s *ActionModuleVersionsService) All(ctx context.Context, id string, params
 //
 //auth0:op POST /actions/modules/{id}/versions
 func (s *ActionModuleVersionsService) Create(ctx context.Context, id string, opts ...auth0.RequestOption) (*ActionModuleVersion, error) {
-	return call[*ActionModuleVersion](ctx, s.c, "POST", "/api/v2/actions/modules/{id}/versions", []string{id}, nil, nil, opts)
+	var v *ActionModuleVersion
+	err := call(ctx, s.c, "POST", "/api/v2/actions/modules/{id}/versions", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Get returns one version of an action module.
@@ -255,7 +279,9 @@ func (s *ActionModuleVersionsService) Create(ctx context.Context, id string, opt
 //
 //auth0:op GET /actions/modules/{id}/versions/{versionId}
 func (s *ActionModuleVersionsService) Get(ctx context.Context, id, versionID string, opts ...auth0.RequestOption) (*ActionModuleVersion, error) {
-	return call[*ActionModuleVersion](ctx, s.c, "GET", "/api/v2/actions/modules/{id}/versions/{versionId}", []string{id, versionID}, nil, nil, opts)
+	var v *ActionModuleVersion
+	err := call(ctx, s.c, "GET", "/api/v2/actions/modules/{id}/versions/{versionId}", []string{id, versionID}, nil, nil, &v, opts)
+	return v, err
 }
 
 // ActionTriggersService is api.Actions.Triggers. The points at which actions can run.
@@ -271,7 +297,9 @@ type ActionTriggersService struct {
 //
 //auth0:op GET /actions/triggers
 func (s *ActionTriggersService) List(ctx context.Context, opts ...auth0.RequestOption) ([]ActionTrigger, error) {
-	return list[ActionTrigger](ctx, s.c, "GET", "/api/v2/actions/triggers", nil, nil, nil, opts)
+	var v []ActionTrigger
+	err := list(ctx, s.c, "GET", "/api/v2/actions/triggers", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // ActionTriggerBindingsService is api.Actions.Triggers.Bindings. Which actions run at a trigger, and in what order.
@@ -284,13 +312,13 @@ type ActionTriggerBindingsService struct {
 // Scopes: read:actions. Generally available.
 //
 //auth0:op GET /actions/triggers/{triggerId}/bindings
-func (s *ActionTriggerBindingsService) List(ctx context.Context, triggerID string, params *BarePageParams, opts ...auth0.RequestOption) (*auth0.Page[ActionBinding], error) {
-	return auth0.List[ActionBinding](ctx, s.c, "/api/v2/actions/triggers/{triggerId}/bindings", []string{triggerID}, params, auth0.Paging{Items: "bindings", Offset: true}, opts)
+func (s *ActionTriggerBindingsService) List(ctx context.Context, triggerID string, params *BarePageParams, opts ...auth0.RequestOption) (*auth0.Page[*ActionBinding], error) {
+	return auth0.List[*ActionBinding](ctx, s.c, "/api/v2/actions/triggers/{triggerId}/bindings", []string{triggerID}, params, auth0.Paging{Items: "bindings", Offset: true}, opts)
 }
 
 // All iterates over what [ActionTriggerBindingsService.List] lists, page by page.
-func (s *ActionTriggerBindingsService) All(ctx context.Context, triggerID string, params *BarePageParams, opts ...auth0.RequestOption) iter.Seq2[ActionBinding, error] {
-	return auth0.All[ActionBinding](ctx, s.c, "/api/v2/actions/triggers/{triggerId}/bindings", []string{triggerID}, params, auth0.Paging{Items: "bindings", Offset: true}, opts)
+func (s *ActionTriggerBindingsService) All(ctx context.Context, triggerID string, params *BarePageParams, opts ...auth0.RequestOption) iter.Seq2[*ActionBinding, error] {
+	return auth0.All[*ActionBinding](ctx, s.c, "/api/v2/actions/triggers/{triggerId}/bindings", []string{triggerID}, params, auth0.Paging{Items: "bindings", Offset: true}, opts)
 }
 
 // UpdateMany replaces the actions bound to a trigger, and returns the bindings.
@@ -299,7 +327,9 @@ func (s *ActionTriggerBindingsService) All(ctx context.Context, triggerID string
 //
 //auth0:op PATCH /actions/triggers/{triggerId}/bindings
 func (s *ActionTriggerBindingsService) UpdateMany(ctx context.Context, triggerID string, body ActionBindingsUpdate, opts ...auth0.RequestOption) ([]ActionBinding, error) {
-	return list[ActionBinding](ctx, s.c, "PATCH", "/api/v2/actions/triggers/{triggerId}/bindings", []string{triggerID}, nil, body, opts)
+	var v []ActionBinding
+	err := list(ctx, s.c, "PATCH", "/api/v2/actions/triggers/{triggerId}/bindings", []string{triggerID}, nil, body, &v, opts)
+	return v, err
 }
 
 // ActionListParams are the parameters of [ActionsService.List].

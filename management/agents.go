@@ -20,13 +20,13 @@ type AgentsService struct {
 // Scopes: read:agents. Early access.
 //
 //auth0:op GET /agents
-func (s *AgentsService) List(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[Agent], error) {
-	return auth0.List[Agent](ctx, s.c, "/api/v2/agents", nil, params, auth0.Paging{Items: "agents", Checkpoint: true, Max: 100}, opts)
+func (s *AgentsService) List(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*Agent], error) {
+	return auth0.List[*Agent](ctx, s.c, "/api/v2/agents", nil, params, auth0.Paging{Items: "agents", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [AgentsService.List] lists, page by page.
-func (s *AgentsService) All(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[Agent, error] {
-	return auth0.All[Agent](ctx, s.c, "/api/v2/agents", nil, params, auth0.Paging{Items: "agents", Checkpoint: true, Max: 100}, opts)
+func (s *AgentsService) All(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*Agent, error] {
+	return auth0.All[*Agent](ctx, s.c, "/api/v2/agents", nil, params, auth0.Paging{Items: "agents", Checkpoint: true, Max: 100}, opts)
 }
 
 // Create makes an agent, and returns it.
@@ -35,7 +35,9 @@ func (s *AgentsService) All(ctx context.Context, params *CheckpointParams, opts 
 //
 //auth0:op POST /agents
 func (s *AgentsService) Create(ctx context.Context, body AgentCreate, opts ...auth0.RequestOption) (*Agent, error) {
-	return call[*Agent](ctx, s.c, "POST", "/api/v2/agents", nil, nil, body, opts)
+	var v *Agent
+	err := call(ctx, s.c, "POST", "/api/v2/agents", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one agent.
@@ -44,7 +46,9 @@ func (s *AgentsService) Create(ctx context.Context, body AgentCreate, opts ...au
 //
 //auth0:op GET /agents/{id}
 func (s *AgentsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*Agent, error) {
-	return call[*Agent](ctx, s.c, "GET", "/api/v2/agents/{id}", []string{id}, nil, nil, opts)
+	var v *Agent
+	err := call(ctx, s.c, "GET", "/api/v2/agents/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes an agent.
@@ -53,8 +57,7 @@ func (s *AgentsService) Get(ctx context.Context, id string, opts ...auth0.Reques
 //
 //auth0:op DELETE /agents/{id}
 func (s *AgentsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/agents/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/agents/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of an agent, and returns it.
@@ -63,7 +66,9 @@ func (s *AgentsService) Delete(ctx context.Context, id string, opts ...auth0.Req
 //
 //auth0:op PATCH /agents/{id}
 func (s *AgentsService) Update(ctx context.Context, id string, body AgentUpdate, opts ...auth0.RequestOption) (*Agent, error) {
-	return call[*Agent](ctx, s.c, "PATCH", "/api/v2/agents/{id}", []string{id}, nil, body, opts)
+	var v *Agent
+	err := call(ctx, s.c, "PATCH", "/api/v2/agents/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Agent is what [AgentsService.List], [AgentsService.Create] and 2 more return.

@@ -24,8 +24,7 @@ type AnomalyBlocksService struct {
 //
 //auth0:op GET /anomaly/blocks/ips/{id}
 func (s *AnomalyBlocksService) CheckIP(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "GET", "/api/v2/anomaly/blocks/ips/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "GET", "/api/v2/anomaly/blocks/ips/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // UnblockIP lifts the block of an address.
@@ -34,6 +33,5 @@ func (s *AnomalyBlocksService) CheckIP(ctx context.Context, id string, opts ...a
 //
 //auth0:op DELETE /anomaly/blocks/ips/{id}
 func (s *AnomalyBlocksService) UnblockIP(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/anomaly/blocks/ips/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/anomaly/blocks/ips/{id}", []string{id}, nil, nil, nil, opts)
 }

@@ -29,7 +29,9 @@ type BotDetectionService struct {
 //
 //auth0:op GET /attack-protection/bot-detection
 func (s *BotDetectionService) Get(ctx context.Context, opts ...auth0.RequestOption) (*BotDetectionSettings, error) {
-	return call[*BotDetectionSettings](ctx, s.c, "GET", "/api/v2/attack-protection/bot-detection", nil, nil, nil, opts)
+	var v *BotDetectionSettings
+	err := call(ctx, s.c, "GET", "/api/v2/attack-protection/bot-detection", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Update changes the given fields of the bot detection settings, and returns them.
@@ -38,7 +40,9 @@ func (s *BotDetectionService) Get(ctx context.Context, opts ...auth0.RequestOpti
 //
 //auth0:op PATCH /attack-protection/bot-detection
 func (s *BotDetectionService) Update(ctx context.Context, body BotDetectionSettingsUpdate, opts ...auth0.RequestOption) (*BotDetectionSettings, error) {
-	return call[*BotDetectionSettings](ctx, s.c, "PATCH", "/api/v2/attack-protection/bot-detection", nil, nil, body, opts)
+	var v *BotDetectionSettings
+	err := call(ctx, s.c, "PATCH", "/api/v2/attack-protection/bot-detection", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // BreachedPasswordDetectionService is api.AttackProtection.BreachedPasswordDetection. Breached password detection settings.
@@ -52,7 +56,9 @@ type BreachedPasswordDetectionService struct {
 //
 //auth0:op GET /attack-protection/breached-password-detection
 func (s *BreachedPasswordDetectionService) Get(ctx context.Context, opts ...auth0.RequestOption) (*BreachedPasswordSettings, error) {
-	return call[*BreachedPasswordSettings](ctx, s.c, "GET", "/api/v2/attack-protection/breached-password-detection", nil, nil, nil, opts)
+	var v *BreachedPasswordSettings
+	err := call(ctx, s.c, "GET", "/api/v2/attack-protection/breached-password-detection", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Update changes the given fields of the breached password detection settings, and returns them.
@@ -61,7 +67,9 @@ func (s *BreachedPasswordDetectionService) Get(ctx context.Context, opts ...auth
 //
 //auth0:op PATCH /attack-protection/breached-password-detection
 func (s *BreachedPasswordDetectionService) Update(ctx context.Context, body BreachedPasswordSettingsUpdate, opts ...auth0.RequestOption) (*BreachedPasswordSettings, error) {
-	return call[*BreachedPasswordSettings](ctx, s.c, "PATCH", "/api/v2/attack-protection/breached-password-detection", nil, nil, body, opts)
+	var v *BreachedPasswordSettings
+	err := call(ctx, s.c, "PATCH", "/api/v2/attack-protection/breached-password-detection", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // BruteForceProtectionService is api.AttackProtection.BruteForceProtection. Brute-force protection settings.
@@ -75,7 +83,9 @@ type BruteForceProtectionService struct {
 //
 //auth0:op GET /attack-protection/brute-force-protection
 func (s *BruteForceProtectionService) Get(ctx context.Context, opts ...auth0.RequestOption) (*BruteForceSettings, error) {
-	return call[*BruteForceSettings](ctx, s.c, "GET", "/api/v2/attack-protection/brute-force-protection", nil, nil, nil, opts)
+	var v *BruteForceSettings
+	err := call(ctx, s.c, "GET", "/api/v2/attack-protection/brute-force-protection", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Update changes the given fields of the brute-force protection settings, and returns them.
@@ -84,7 +94,9 @@ func (s *BruteForceProtectionService) Get(ctx context.Context, opts ...auth0.Req
 //
 //auth0:op PATCH /attack-protection/brute-force-protection
 func (s *BruteForceProtectionService) Update(ctx context.Context, body BruteForceSettingsUpdate, opts ...auth0.RequestOption) (*BruteForceSettings, error) {
-	return call[*BruteForceSettings](ctx, s.c, "PATCH", "/api/v2/attack-protection/brute-force-protection", nil, nil, body, opts)
+	var v *BruteForceSettings
+	err := call(ctx, s.c, "PATCH", "/api/v2/attack-protection/brute-force-protection", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // AttackCaptchaService is api.AttackProtection.Captcha. CAPTCHA settings.
@@ -98,7 +110,9 @@ type AttackCaptchaService struct {
 //
 //auth0:op GET /attack-protection/captcha
 func (s *AttackCaptchaService) Get(ctx context.Context, opts ...auth0.RequestOption) (*AttackCaptcha, error) {
-	return call[*AttackCaptcha](ctx, s.c, "GET", "/api/v2/attack-protection/captcha", nil, nil, nil, opts)
+	var v *AttackCaptcha
+	err := call(ctx, s.c, "GET", "/api/v2/attack-protection/captcha", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Update changes the given fields of the CAPTCHA settings, and returns them.
@@ -107,7 +121,9 @@ func (s *AttackCaptchaService) Get(ctx context.Context, opts ...auth0.RequestOpt
 //
 //auth0:op PATCH /attack-protection/captcha
 func (s *AttackCaptchaService) Update(ctx context.Context, body AttackCaptchaUpdate, opts ...auth0.RequestOption) (*AttackCaptcha, error) {
-	return call[*AttackCaptcha](ctx, s.c, "PATCH", "/api/v2/attack-protection/captcha", nil, nil, body, opts)
+	var v *AttackCaptcha
+	err := call(ctx, s.c, "PATCH", "/api/v2/attack-protection/captcha", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // PhoneProviderProtectionService is api.AttackProtection.PhoneProviderProtection. Protection of the phone provider against toll fraud.
@@ -121,7 +137,9 @@ type PhoneProviderProtectionService struct {
 //
 //auth0:op GET /attack-protection/phone-provider-protection
 func (s *PhoneProviderProtectionService) Get(ctx context.Context, opts ...auth0.RequestOption) (*PhoneProtection, error) {
-	return call[*PhoneProtection](ctx, s.c, "GET", "/api/v2/attack-protection/phone-provider-protection", nil, nil, nil, opts)
+	var v *PhoneProtection
+	err := call(ctx, s.c, "GET", "/api/v2/attack-protection/phone-provider-protection", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Update changes the protection settings of the phone provider, and returns them.
@@ -130,7 +148,9 @@ func (s *PhoneProviderProtectionService) Get(ctx context.Context, opts ...auth0.
 //
 //auth0:op PATCH /attack-protection/phone-provider-protection
 func (s *PhoneProviderProtectionService) Update(ctx context.Context, body PhoneProtectionUpdate, opts ...auth0.RequestOption) (*PhoneProtection, error) {
-	return call[*PhoneProtection](ctx, s.c, "PATCH", "/api/v2/attack-protection/phone-provider-protection", nil, nil, body, opts)
+	var v *PhoneProtection
+	err := call(ctx, s.c, "PATCH", "/api/v2/attack-protection/phone-provider-protection", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // SuspiciousIPThrottlingService is api.AttackProtection.SuspiciousIPThrottling. Suspicious IP throttling settings.
@@ -144,7 +164,9 @@ type SuspiciousIPThrottlingService struct {
 //
 //auth0:op GET /attack-protection/suspicious-ip-throttling
 func (s *SuspiciousIPThrottlingService) Get(ctx context.Context, opts ...auth0.RequestOption) (*SuspiciousIPThrottlingSettings, error) {
-	return call[*SuspiciousIPThrottlingSettings](ctx, s.c, "GET", "/api/v2/attack-protection/suspicious-ip-throttling", nil, nil, nil, opts)
+	var v *SuspiciousIPThrottlingSettings
+	err := call(ctx, s.c, "GET", "/api/v2/attack-protection/suspicious-ip-throttling", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Update changes the given fields of the suspicious IP throttling settings, and returns them.
@@ -153,7 +175,9 @@ func (s *SuspiciousIPThrottlingService) Get(ctx context.Context, opts ...auth0.R
 //
 //auth0:op PATCH /attack-protection/suspicious-ip-throttling
 func (s *SuspiciousIPThrottlingService) Update(ctx context.Context, body SuspiciousIPThrottlingSettingsUpdate, opts ...auth0.RequestOption) (*SuspiciousIPThrottlingSettings, error) {
-	return call[*SuspiciousIPThrottlingSettings](ctx, s.c, "PATCH", "/api/v2/attack-protection/suspicious-ip-throttling", nil, nil, body, opts)
+	var v *SuspiciousIPThrottlingSettings
+	err := call(ctx, s.c, "PATCH", "/api/v2/attack-protection/suspicious-ip-throttling", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // AttackCaptcha is what [AttackCaptchaService.Get] and [AttackCaptchaService.Update] return.

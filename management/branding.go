@@ -24,7 +24,9 @@ type BrandingService struct {
 //
 //auth0:op GET /branding
 func (s *BrandingService) Get(ctx context.Context, opts ...auth0.RequestOption) (*Branding, error) {
-	return call[*Branding](ctx, s.c, "GET", "/api/v2/branding", nil, nil, nil, opts)
+	var v *Branding
+	err := call(ctx, s.c, "GET", "/api/v2/branding", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Update changes the given fields of the branding settings, and returns them.
@@ -33,7 +35,9 @@ func (s *BrandingService) Get(ctx context.Context, opts ...auth0.RequestOption) 
 //
 //auth0:op PATCH /branding
 func (s *BrandingService) Update(ctx context.Context, body BrandingUpdate, opts ...auth0.RequestOption) (*Branding, error) {
-	return call[*Branding](ctx, s.c, "PATCH", "/api/v2/branding", nil, nil, body, opts)
+	var v *Branding
+	err := call(ctx, s.c, "PATCH", "/api/v2/branding", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // BrandingPhoneService is api.Branding.Phone. Phone messages: providers and templates.
@@ -53,7 +57,9 @@ type BrandingPhoneProvidersService struct {
 //
 //auth0:op GET /branding/phone/providers
 func (s *BrandingPhoneProvidersService) List(ctx context.Context, params *BrandingPhoneProviderListParams, opts ...auth0.RequestOption) ([]BrandingPhoneProvider, error) {
-	return list[BrandingPhoneProvider](ctx, s.c, "GET", "/api/v2/branding/phone/providers", nil, params, nil, opts)
+	var v []BrandingPhoneProvider
+	err := list(ctx, s.c, "GET", "/api/v2/branding/phone/providers", nil, params, nil, &v, opts)
+	return v, err
 }
 
 // Create makes a phone provider, and returns it.
@@ -62,7 +68,9 @@ func (s *BrandingPhoneProvidersService) List(ctx context.Context, params *Brandi
 //
 //auth0:op POST /branding/phone/providers
 func (s *BrandingPhoneProvidersService) Create(ctx context.Context, body BrandingPhoneProviderCreate, opts ...auth0.RequestOption) (*BrandingPhoneProvider, error) {
-	return call[*BrandingPhoneProvider](ctx, s.c, "POST", "/api/v2/branding/phone/providers", nil, nil, body, opts)
+	var v *BrandingPhoneProvider
+	err := call(ctx, s.c, "POST", "/api/v2/branding/phone/providers", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one phone provider.
@@ -71,7 +79,9 @@ func (s *BrandingPhoneProvidersService) Create(ctx context.Context, body Brandin
 //
 //auth0:op GET /branding/phone/providers/{id}
 func (s *BrandingPhoneProvidersService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*BrandingPhoneProvider, error) {
-	return call[*BrandingPhoneProvider](ctx, s.c, "GET", "/api/v2/branding/phone/providers/{id}", []string{id}, nil, nil, opts)
+	var v *BrandingPhoneProvider
+	err := call(ctx, s.c, "GET", "/api/v2/branding/phone/providers/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a phone provider.
@@ -80,8 +90,7 @@ func (s *BrandingPhoneProvidersService) Get(ctx context.Context, id string, opts
 //
 //auth0:op DELETE /branding/phone/providers/{id}
 func (s *BrandingPhoneProvidersService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/branding/phone/providers/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/branding/phone/providers/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a phone provider, and returns it.
@@ -90,7 +99,9 @@ func (s *BrandingPhoneProvidersService) Delete(ctx context.Context, id string, o
 //
 //auth0:op PATCH /branding/phone/providers/{id}
 func (s *BrandingPhoneProvidersService) Update(ctx context.Context, id string, body BrandingPhoneProviderUpdate, opts ...auth0.RequestOption) (*BrandingPhoneProvider, error) {
-	return call[*BrandingPhoneProvider](ctx, s.c, "PATCH", "/api/v2/branding/phone/providers/{id}", []string{id}, nil, body, opts)
+	var v *BrandingPhoneProvider
+	err := call(ctx, s.c, "PATCH", "/api/v2/branding/phone/providers/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Test sends a test message through a phone provider.
@@ -99,7 +110,9 @@ func (s *BrandingPhoneProvidersService) Update(ctx context.Context, id string, b
 //
 //auth0:op POST /branding/phone/providers/{id}/try
 func (s *BrandingPhoneProvidersService) Test(ctx context.Context, id string, body PhoneProviderSendTestCreate, opts ...auth0.RequestOption) (*PhoneProviderSendTest, error) {
-	return call[*PhoneProviderSendTest](ctx, s.c, "POST", "/api/v2/branding/phone/providers/{id}/try", []string{id}, nil, body, opts)
+	var v *PhoneProviderSendTest
+	err := call(ctx, s.c, "POST", "/api/v2/branding/phone/providers/{id}/try", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // BrandingPhoneTemplatesService is api.Branding.Phone.Templates. Phone templates: the words of text and voice messages.
@@ -113,7 +126,9 @@ type BrandingPhoneTemplatesService struct {
 //
 //auth0:op GET /branding/phone/templates
 func (s *BrandingPhoneTemplatesService) List(ctx context.Context, params *BrandingPhoneProviderListParams, opts ...auth0.RequestOption) ([]PhoneTemplate, error) {
-	return list[PhoneTemplate](ctx, s.c, "GET", "/api/v2/branding/phone/templates", nil, params, nil, opts)
+	var v []PhoneTemplate
+	err := list(ctx, s.c, "GET", "/api/v2/branding/phone/templates", nil, params, nil, &v, opts)
+	return v, err
 }
 
 // Create makes a phone template, and returns it.
@@ -122,7 +137,9 @@ func (s *BrandingPhoneTemplatesService) List(ctx context.Context, params *Brandi
 //
 //auth0:op POST /branding/phone/templates
 func (s *BrandingPhoneTemplatesService) Create(ctx context.Context, body PhoneTemplateCreate, opts ...auth0.RequestOption) (*PhoneTemplate, error) {
-	return call[*PhoneTemplate](ctx, s.c, "POST", "/api/v2/branding/phone/templates", nil, nil, body, opts)
+	var v *PhoneTemplate
+	err := call(ctx, s.c, "POST", "/api/v2/branding/phone/templates", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one phone template.
@@ -131,7 +148,9 @@ func (s *BrandingPhoneTemplatesService) Create(ctx context.Context, body PhoneTe
 //
 //auth0:op GET /branding/phone/templates/{id}
 func (s *BrandingPhoneTemplatesService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*PhoneTemplate, error) {
-	return call[*PhoneTemplate](ctx, s.c, "GET", "/api/v2/branding/phone/templates/{id}", []string{id}, nil, nil, opts)
+	var v *PhoneTemplate
+	err := call(ctx, s.c, "GET", "/api/v2/branding/phone/templates/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a phone template.
@@ -140,8 +159,7 @@ func (s *BrandingPhoneTemplatesService) Get(ctx context.Context, id string, opts
 //
 //auth0:op DELETE /branding/phone/templates/{id}
 func (s *BrandingPhoneTemplatesService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/branding/phone/templates/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/branding/phone/templates/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a phone template, and returns it.
@@ -150,7 +168,9 @@ func (s *BrandingPhoneTemplatesService) Delete(ctx context.Context, id string, o
 //
 //auth0:op PATCH /branding/phone/templates/{id}
 func (s *BrandingPhoneTemplatesService) Update(ctx context.Context, id string, body PhoneTemplateUpdate, opts ...auth0.RequestOption) (*PhoneTemplate, error) {
-	return call[*PhoneTemplate](ctx, s.c, "PATCH", "/api/v2/branding/phone/templates/{id}", []string{id}, nil, body, opts)
+	var v *PhoneTemplate
+	err := call(ctx, s.c, "PATCH", "/api/v2/branding/phone/templates/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Reset puts a phone template back to its defaults, and returns it.
@@ -159,7 +179,9 @@ func (s *BrandingPhoneTemplatesService) Update(ctx context.Context, id string, b
 //
 //auth0:op PATCH /branding/phone/templates/{id}/reset
 func (s *BrandingPhoneTemplatesService) Reset(ctx context.Context, id string, body any, opts ...auth0.RequestOption) (*PhoneTemplate, error) {
-	return call[*PhoneTemplate](ctx, s.c, "PATCH", "/api/v2/branding/phone/templates/{id}/reset", []string{id}, nil, body, opts)
+	var v *PhoneTemplate
+	err := call(ctx, s.c, "PATCH", "/api/v2/branding/phone/templates/{id}/reset", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Test sends a test message made of a phone template.
@@ -168,7 +190,9 @@ func (s *BrandingPhoneTemplatesService) Reset(ctx context.Context, id string, bo
 //
 //auth0:op POST /branding/phone/templates/{id}/try
 func (s *BrandingPhoneTemplatesService) Test(ctx context.Context, id string, body PhoneProviderSendTestCreate, opts ...auth0.RequestOption) (*PhoneTemplateTestNotification, error) {
-	return call[*PhoneTemplateTestNotification](ctx, s.c, "POST", "/api/v2/branding/phone/templates/{id}/try", []string{id}, nil, body, opts)
+	var v *PhoneTemplateTestNotification
+	err := call(ctx, s.c, "POST", "/api/v2/branding/phone/templates/{id}/try", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // BrandingTemplatesService is api.Branding.Templates. Page templates of Universal Login.
@@ -182,7 +206,9 @@ type BrandingTemplatesService struct {
 //
 //auth0:op GET /branding/templates/universal-login
 func (s *BrandingTemplatesService) GetUniversalLogin(ctx context.Context, opts ...auth0.RequestOption) (*UniversalLoginTemplate, error) {
-	return call[*UniversalLoginTemplate](ctx, s.c, "GET", "/api/v2/branding/templates/universal-login", nil, nil, nil, opts)
+	var v *UniversalLoginTemplate
+	err := call(ctx, s.c, "GET", "/api/v2/branding/templates/universal-login", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // DeleteUniversalLogin deletes the page template of Universal Login.
@@ -191,8 +217,7 @@ func (s *BrandingTemplatesService) GetUniversalLogin(ctx context.Context, opts .
 //
 //auth0:op DELETE /branding/templates/universal-login
 func (s *BrandingTemplatesService) DeleteUniversalLogin(ctx context.Context, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/branding/templates/universal-login", nil, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/branding/templates/universal-login", nil, nil, nil, nil, opts)
 }
 
 // UpdateUniversalLogin sets the page template of Universal Login.
@@ -201,8 +226,7 @@ func (s *BrandingTemplatesService) DeleteUniversalLogin(ctx context.Context, opt
 //
 //auth0:op PUT /branding/templates/universal-login
 func (s *BrandingTemplatesService) UpdateUniversalLogin(ctx context.Context, body UniversalLoginTemplateSet, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "PUT", "/api/v2/branding/templates/universal-login", nil, nil, body, opts)
-	return err
+	return call(ctx, s.c, "PUT", "/api/v2/branding/templates/universal-login", nil, nil, body, nil, opts)
 }
 
 // BrandingThemesService is api.Branding.Themes. Looks of Universal Login.
@@ -216,7 +240,9 @@ type BrandingThemesService struct {
 //
 //auth0:op POST /branding/themes
 func (s *BrandingThemesService) Create(ctx context.Context, body BrandingThemeCreate, opts ...auth0.RequestOption) (*BrandingTheme, error) {
-	return call[*BrandingTheme](ctx, s.c, "POST", "/api/v2/branding/themes", nil, nil, body, opts)
+	var v *BrandingTheme
+	err := call(ctx, s.c, "POST", "/api/v2/branding/themes", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // GetDefault returns the default branding theme.
@@ -225,7 +251,9 @@ func (s *BrandingThemesService) Create(ctx context.Context, body BrandingThemeCr
 //
 //auth0:op GET /branding/themes/default
 func (s *BrandingThemesService) GetDefault(ctx context.Context, opts ...auth0.RequestOption) (*BrandingTheme, error) {
-	return call[*BrandingTheme](ctx, s.c, "GET", "/api/v2/branding/themes/default", nil, nil, nil, opts)
+	var v *BrandingTheme
+	err := call(ctx, s.c, "GET", "/api/v2/branding/themes/default", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Get returns one branding theme.
@@ -234,7 +262,9 @@ func (s *BrandingThemesService) GetDefault(ctx context.Context, opts ...auth0.Re
 //
 //auth0:op GET /branding/themes/{themeId}
 func (s *BrandingThemesService) Get(ctx context.Context, themeID string, opts ...auth0.RequestOption) (*BrandingTheme, error) {
-	return call[*BrandingTheme](ctx, s.c, "GET", "/api/v2/branding/themes/{themeId}", []string{themeID}, nil, nil, opts)
+	var v *BrandingTheme
+	err := call(ctx, s.c, "GET", "/api/v2/branding/themes/{themeId}", []string{themeID}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a branding theme.
@@ -243,8 +273,7 @@ func (s *BrandingThemesService) Get(ctx context.Context, themeID string, opts ..
 //
 //auth0:op DELETE /branding/themes/{themeId}
 func (s *BrandingThemesService) Delete(ctx context.Context, themeID string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/branding/themes/{themeId}", []string{themeID}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/branding/themes/{themeId}", []string{themeID}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a branding theme, and returns it.
@@ -253,7 +282,9 @@ func (s *BrandingThemesService) Delete(ctx context.Context, themeID string, opts
 //
 //auth0:op PATCH /branding/themes/{themeId}
 func (s *BrandingThemesService) Update(ctx context.Context, themeID string, body BrandingThemeCreate, opts ...auth0.RequestOption) (*BrandingTheme, error) {
-	return call[*BrandingTheme](ctx, s.c, "PATCH", "/api/v2/branding/themes/{themeId}", []string{themeID}, nil, body, opts)
+	var v *BrandingTheme
+	err := call(ctx, s.c, "PATCH", "/api/v2/branding/themes/{themeId}", []string{themeID}, nil, body, &v, opts)
+	return v, err
 }
 
 // BrandingPhoneProviderListParams are the parameters of [BrandingPhoneProvidersService.List].

@@ -13,14 +13,20 @@ import (
 	"github.com/headroom-go/auth0"
 )
 
-// call is the body of the generated methods: it refuses what lacks a required field, and sends the rest.
-func call[T any](ctx context.Context, c *auth0.Client, method, path string, args []string, params, body any, opts []auth0.RequestOption) (T, error) {
+// call is the body of the generated methods: it refuses what lacks a required field, and sends the rest. It has no type parameter, and
+// into is a pointer to the result, because the compiler would make one of call for every type.
+func call(ctx context.Context, c *auth0.Client, method, path string, args []string, params, body, into any, opts []auth0.RequestOption) error {
 	query, body, err := prepare(method, path, params, body)
-	if err != nil {
-		var zero T
-		return zero, err
+	if err == nil {
+		err = auth0.CallInto(ctx, c, method, path, args, query, body, into, opts)
 	}
-	return auth0.Call[T](ctx, c, method, path, args, query, body, opts)
+	if l, ok := into.(*listAnswer); ok {
+		into = l[0]
+	}
+	if err != nil && into != nil {
+		reflect.ValueOf(into).Elem().SetZero()
+	}
+	return err
 }
 
 // prepare checks what is to be sent, and returns it as the client wants it.
@@ -36,29 +42,33 @@ func prepare(method, path string, params, body any) (url.Values, any, error) {
 }
 
 // list is call for answers that are a list, bare or under the only key of an object.
-func list[T any](ctx context.Context, c *auth0.Client, method, path string, args []string, params, body any, opts []auth0.RequestOption) ([]T, error) {
-	return call[listOf[T]](ctx, c, method, path, args, params, body, opts)
+func list(ctx context.Context, c *auth0.Client, method, path string, args []string, params, body, into any, opts []auth0.RequestOption) error {
+	return call(ctx, c, method, path, args, params, body, &listAnswer{into}, opts)
 }
 
-// listOf is such an answer.
-type listOf[T any] []T
+// listAnswer is such an answer, and holds a pointer to the list. It is no struct, so that what is no list is reported by the list's type.
+type listAnswer [1]any
 
 // UnmarshalJSON finds the list and decodes it.
-func (l *listOf[T]) UnmarshalJSON(b []byte) error { return decodeList(b, (*[]T)(l)) }
+func (l *listAnswer) UnmarshalJSON(b []byte) error { return decodeList(b, l[0]) }
 
 func decodeList(b []byte, into any) error {
-	for name, value := range members(b) {
-		var odd misfits
-		var key string
-		if value[0] != '[' || json.Unmarshal(name, &key) != nil {
-			continue
+	var odd misfits
+	var list []byte
+	var key string
+	eachMember(b, func(name, value []byte) bool {
+		if value[0] == '[' && json.Unmarshal(name, &key) == nil {
+			list = value
 		}
-		if err := odd.add(key, auth0.Decode(value, into)); err != nil {
-			return err
-		}
-		return odd.err()
+		return list == nil
+	})
+	if list == nil {
+		list, key = b, ""
 	}
-	return auth0.Decode(b, into)
+	if err := odd.add(key, auth0.Decode(list, into)); err != nil {
+		return err
+	}
+	return odd.err()
 }
 
 // page is the body of the generated list methods that have a required parameter.

@@ -21,13 +21,13 @@ type ClientGrantsService struct {
 // Scopes: read:client_grants. Generally available.
 //
 //auth0:op GET /client-grants
-func (s *ClientGrantsService) List(ctx context.Context, params *ClientGrantListParams, opts ...auth0.RequestOption) (*auth0.Page[ClientGrant], error) {
-	return auth0.List[ClientGrant](ctx, s.c, "/api/v2/client-grants", nil, params, auth0.Paging{Items: "client_grants", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *ClientGrantsService) List(ctx context.Context, params *ClientGrantListParams, opts ...auth0.RequestOption) (*auth0.Page[*ClientGrant], error) {
+	return auth0.List[*ClientGrant](ctx, s.c, "/api/v2/client-grants", nil, params, auth0.Paging{Items: "client_grants", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [ClientGrantsService.List] lists, page by page.
-func (s *ClientGrantsService) All(ctx context.Context, params *ClientGrantListParams, opts ...auth0.RequestOption) iter.Seq2[ClientGrant, error] {
-	return auth0.All[ClientGrant](ctx, s.c, "/api/v2/client-grants", nil, params, auth0.Paging{Items: "client_grants", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *ClientGrantsService) All(ctx context.Context, params *ClientGrantListParams, opts ...auth0.RequestOption) iter.Seq2[*ClientGrant, error] {
+	return auth0.All[*ClientGrant](ctx, s.c, "/api/v2/client-grants", nil, params, auth0.Paging{Items: "client_grants", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // Create makes a client grant, and returns it.
@@ -36,7 +36,9 @@ func (s *ClientGrantsService) All(ctx context.Context, params *ClientGrantListPa
 //
 //auth0:op POST /client-grants
 func (s *ClientGrantsService) Create(ctx context.Context, body ClientGrantCreate, opts ...auth0.RequestOption) (*ClientGrant, error) {
-	return call[*ClientGrant](ctx, s.c, "POST", "/api/v2/client-grants", nil, nil, body, opts)
+	var v *ClientGrant
+	err := call(ctx, s.c, "POST", "/api/v2/client-grants", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one client grant.
@@ -45,7 +47,9 @@ func (s *ClientGrantsService) Create(ctx context.Context, body ClientGrantCreate
 //
 //auth0:op GET /client-grants/{id}
 func (s *ClientGrantsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*ClientGrant, error) {
-	return call[*ClientGrant](ctx, s.c, "GET", "/api/v2/client-grants/{id}", []string{id}, nil, nil, opts)
+	var v *ClientGrant
+	err := call(ctx, s.c, "GET", "/api/v2/client-grants/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a client grant.
@@ -54,8 +58,7 @@ func (s *ClientGrantsService) Get(ctx context.Context, id string, opts ...auth0.
 //
 //auth0:op DELETE /client-grants/{id}
 func (s *ClientGrantsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/client-grants/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/client-grants/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a client grant, and returns it.
@@ -64,7 +67,9 @@ func (s *ClientGrantsService) Delete(ctx context.Context, id string, opts ...aut
 //
 //auth0:op PATCH /client-grants/{id}
 func (s *ClientGrantsService) Update(ctx context.Context, id string, body ClientGrantUpdate, opts ...auth0.RequestOption) (*ClientGrant, error) {
-	return call[*ClientGrant](ctx, s.c, "PATCH", "/api/v2/client-grants/{id}", []string{id}, nil, body, opts)
+	var v *ClientGrant
+	err := call(ctx, s.c, "PATCH", "/api/v2/client-grants/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // ClientGrantOrganizationsService is api.ClientGrants.Organizations. Organizations that use a client grant.
@@ -77,13 +82,13 @@ type ClientGrantOrganizationsService struct {
 // Scopes: read:organization_client_grants. Generally available.
 //
 //auth0:op GET /client-grants/{id}/organizations
-func (s *ClientGrantOrganizationsService) List(ctx context.Context, id string, params *AnyPageParams, opts ...auth0.RequestOption) (*auth0.Page[Organization], error) {
-	return auth0.List[Organization](ctx, s.c, "/api/v2/client-grants/{id}/organizations", []string{id}, params, auth0.Paging{Items: "organizations", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *ClientGrantOrganizationsService) List(ctx context.Context, id string, params *AnyPageParams, opts ...auth0.RequestOption) (*auth0.Page[*Organization], error) {
+	return auth0.List[*Organization](ctx, s.c, "/api/v2/client-grants/{id}/organizations", []string{id}, params, auth0.Paging{Items: "organizations", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [ClientGrantOrganizationsService.List] lists, page by page.
-func (s *ClientGrantOrganizationsService) All(ctx context.Context, id string, params *AnyPageParams, opts ...auth0.RequestOption) iter.Seq2[Organization, error] {
-	return auth0.All[Organization](ctx, s.c, "/api/v2/client-grants/{id}/organizations", []string{id}, params, auth0.Paging{Items: "organizations", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *ClientGrantOrganizationsService) All(ctx context.Context, id string, params *AnyPageParams, opts ...auth0.RequestOption) iter.Seq2[*Organization, error] {
+	return auth0.All[*Organization](ctx, s.c, "/api/v2/client-grants/{id}/organizations", []string{id}, params, auth0.Paging{Items: "organizations", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // ClientGrantListParams are the parameters of [ClientGrantsService.List].

@@ -23,13 +23,13 @@ type ClientsService struct {
 // Scopes: read:clients, read:client_keys, read:client_credentials, read:client_summary. Generally available.
 //
 //auth0:op GET /clients
-func (s *ClientsService) List(ctx context.Context, params *ClientListParams, opts ...auth0.RequestOption) (*auth0.Page[Client], error) {
-	return auth0.List[Client](ctx, s.c, "/api/v2/clients", nil, params, auth0.Paging{Items: "clients", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *ClientsService) List(ctx context.Context, params *ClientListParams, opts ...auth0.RequestOption) (*auth0.Page[*Client], error) {
+	return auth0.List[*Client](ctx, s.c, "/api/v2/clients", nil, params, auth0.Paging{Items: "clients", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [ClientsService.List] lists, page by page.
-func (s *ClientsService) All(ctx context.Context, params *ClientListParams, opts ...auth0.RequestOption) iter.Seq2[Client, error] {
-	return auth0.All[Client](ctx, s.c, "/api/v2/clients", nil, params, auth0.Paging{Items: "clients", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *ClientsService) All(ctx context.Context, params *ClientListParams, opts ...auth0.RequestOption) iter.Seq2[*Client, error] {
+	return auth0.All[*Client](ctx, s.c, "/api/v2/clients", nil, params, auth0.Paging{Items: "clients", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // Create makes an application, and returns it.
@@ -38,7 +38,9 @@ func (s *ClientsService) All(ctx context.Context, params *ClientListParams, opts
 //
 //auth0:op POST /clients
 func (s *ClientsService) Create(ctx context.Context, body ClientCreate, opts ...auth0.RequestOption) (*Client, error) {
-	return call[*Client](ctx, s.c, "POST", "/api/v2/clients", nil, nil, body, opts)
+	var v *Client
+	err := call(ctx, s.c, "POST", "/api/v2/clients", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // PreviewCIMD reads a client ID metadata document and returns the application it would make, without making it.
@@ -47,7 +49,9 @@ func (s *ClientsService) Create(ctx context.Context, body ClientCreate, opts ...
 //
 //auth0:op POST /clients/cimd/preview
 func (s *ClientsService) PreviewCIMD(ctx context.Context, body CIMDPreviewCreate, opts ...auth0.RequestOption) (*CIMDPreview, error) {
-	return call[*CIMDPreview](ctx, s.c, "POST", "/api/v2/clients/cimd/preview", nil, nil, body, opts)
+	var v *CIMDPreview
+	err := call(ctx, s.c, "POST", "/api/v2/clients/cimd/preview", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // RegisterCIMD registers an application by its client ID metadata document, or updates the one it made before.
@@ -56,7 +60,9 @@ func (s *ClientsService) PreviewCIMD(ctx context.Context, body CIMDPreviewCreate
 //
 //auth0:op POST /clients/cimd/register
 func (s *ClientsService) RegisterCIMD(ctx context.Context, body CIMDRegister, opts ...auth0.RequestOption) (*CIMDRegistration, error) {
-	return call[*CIMDRegistration](ctx, s.c, "POST", "/api/v2/clients/cimd/register", nil, nil, body, opts)
+	var v *CIMDRegistration
+	err := call(ctx, s.c, "POST", "/api/v2/clients/cimd/register", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one application.
@@ -65,7 +71,9 @@ func (s *ClientsService) RegisterCIMD(ctx context.Context, body CIMDRegister, op
 //
 //auth0:op GET /clients/{id}
 func (s *ClientsService) Get(ctx context.Context, id string, params *FieldParams, opts ...auth0.RequestOption) (*Client, error) {
-	return call[*Client](ctx, s.c, "GET", "/api/v2/clients/{id}", []string{id}, params, nil, opts)
+	var v *Client
+	err := call(ctx, s.c, "GET", "/api/v2/clients/{id}", []string{id}, params, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes an application.
@@ -74,8 +82,7 @@ func (s *ClientsService) Get(ctx context.Context, id string, params *FieldParams
 //
 //auth0:op DELETE /clients/{id}
 func (s *ClientsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/clients/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/clients/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of an application, and returns it.
@@ -84,7 +91,9 @@ func (s *ClientsService) Delete(ctx context.Context, id string, opts ...auth0.Re
 //
 //auth0:op PATCH /clients/{id}
 func (s *ClientsService) Update(ctx context.Context, id string, body ClientUpdate, opts ...auth0.RequestOption) (*Client, error) {
-	return call[*Client](ctx, s.c, "PATCH", "/api/v2/clients/{id}", []string{id}, nil, body, opts)
+	var v *Client
+	err := call(ctx, s.c, "PATCH", "/api/v2/clients/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // RotateSecret gives an application a new client secret, and returns the application with it.
@@ -93,7 +102,9 @@ func (s *ClientsService) Update(ctx context.Context, id string, body ClientUpdat
 //
 //auth0:op POST /clients/{id}/rotate-secret
 func (s *ClientsService) RotateSecret(ctx context.Context, id string, opts ...auth0.RequestOption) (*Client, error) {
-	return call[*Client](ctx, s.c, "POST", "/api/v2/clients/{id}/rotate-secret", []string{id}, nil, nil, opts)
+	var v *Client
+	err := call(ctx, s.c, "POST", "/api/v2/clients/{id}/rotate-secret", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Search returns one page of the applications that match a query.
@@ -101,13 +112,13 @@ func (s *ClientsService) RotateSecret(ctx context.Context, id string, opts ...au
 // Scopes: read:clients, read:client_summary. Beta.
 //
 //auth0:op GET /clients/search
-func (s *ClientsService) Search(ctx context.Context, params *ClientSearchParams, opts ...auth0.RequestOption) (*auth0.Page[ClientSearchResult], error) {
-	return auth0.List[ClientSearchResult](ctx, s.c, "/api/v2/clients/search", nil, params, auth0.Paging{Items: "clients", Checkpoint: true, Max: 100}, opts)
+func (s *ClientsService) Search(ctx context.Context, params *ClientSearchParams, opts ...auth0.RequestOption) (*auth0.Page[*ClientSearchResult], error) {
+	return auth0.List[*ClientSearchResult](ctx, s.c, "/api/v2/clients/search", nil, params, auth0.Paging{Items: "clients", Checkpoint: true, Max: 100}, opts)
 }
 
 // SearchAll iterates over what [ClientsService.Search] lists, page by page.
-func (s *ClientsService) SearchAll(ctx context.Context, params *ClientSearchParams, opts ...auth0.RequestOption) iter.Seq2[ClientSearchResult, error] {
-	return auth0.All[ClientSearchResult](ctx, s.c, "/api/v2/clients/search", nil, params, auth0.Paging{Items: "clients", Checkpoint: true, Max: 100}, opts)
+func (s *ClientsService) SearchAll(ctx context.Context, params *ClientSearchParams, opts ...auth0.RequestOption) iter.Seq2[*ClientSearchResult, error] {
+	return auth0.All[*ClientSearchResult](ctx, s.c, "/api/v2/clients/search", nil, params, auth0.Paging{Items: "clients", Checkpoint: true, Max: 100}, opts)
 }
 
 // ClientCredentialsService is api.Clients.Credentials. Credentials of applications: public keys and certificates.
@@ -121,7 +132,9 @@ type ClientCredentialsService struct {
 //
 //auth0:op GET /clients/{client_id}/credentials
 func (s *ClientCredentialsService) List(ctx context.Context, clientID string, opts ...auth0.RequestOption) ([]ClientCredential, error) {
-	return list[ClientCredential](ctx, s.c, "GET", "/api/v2/clients/{client_id}/credentials", []string{clientID}, nil, nil, opts)
+	var v []ClientCredential
+	err := list(ctx, s.c, "GET", "/api/v2/clients/{client_id}/credentials", []string{clientID}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Create makes a credential of an application, and returns it.
@@ -130,7 +143,9 @@ func (s *ClientCredentialsService) List(ctx context.Context, clientID string, op
 //
 //auth0:op POST /clients/{client_id}/credentials
 func (s *ClientCredentialsService) Create(ctx context.Context, clientID string, body ClientCredentialCreate, opts ...auth0.RequestOption) (*ClientCredential, error) {
-	return call[*ClientCredential](ctx, s.c, "POST", "/api/v2/clients/{client_id}/credentials", []string{clientID}, nil, body, opts)
+	var v *ClientCredential
+	err := call(ctx, s.c, "POST", "/api/v2/clients/{client_id}/credentials", []string{clientID}, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one credential of an application.
@@ -139,7 +154,9 @@ func (s *ClientCredentialsService) Create(ctx context.Context, clientID string, 
 //
 //auth0:op GET /clients/{client_id}/credentials/{credential_id}
 func (s *ClientCredentialsService) Get(ctx context.Context, clientID, credentialID string, opts ...auth0.RequestOption) (*ClientCredential, error) {
-	return call[*ClientCredential](ctx, s.c, "GET", "/api/v2/clients/{client_id}/credentials/{credential_id}", []string{clientID, credentialID}, nil, nil, opts)
+	var v *ClientCredential
+	err := call(ctx, s.c, "GET", "/api/v2/clients/{client_id}/credentials/{credential_id}", []string{clientID, credentialID}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a credential of an application.
@@ -148,8 +165,7 @@ func (s *ClientCredentialsService) Get(ctx context.Context, clientID, credential
 //
 //auth0:op DELETE /clients/{client_id}/credentials/{credential_id}
 func (s *ClientCredentialsService) Delete(ctx context.Context, clientID, credentialID string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/clients/{client_id}/credentials/{credential_id}", []string{clientID, credentialID}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/clients/{client_id}/credentials/{credential_id}", []string{clientID, credentialID}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a credential of an application, and returns it.
@@ -158,7 +174,9 @@ func (s *ClientCredentialsService) Delete(ctx context.Context, clientID, credent
 //
 //auth0:op PATCH /clients/{client_id}/credentials/{credential_id}
 func (s *ClientCredentialsService) Update(ctx context.Context, clientID, credentialID string, body ClientCredentialUpdate, opts ...auth0.RequestOption) (*ClientCredential, error) {
-	return call[*ClientCredential](ctx, s.c, "PATCH", "/api/v2/clients/{client_id}/credentials/{credential_id}", []string{clientID, credentialID}, nil, body, opts)
+	var v *ClientCredential
+	err := call(ctx, s.c, "PATCH", "/api/v2/clients/{client_id}/credentials/{credential_id}", []string{clientID, credentialID}, nil, body, &v, opts)
+	return v, err
 }
 
 // ClientConnectionsService is api.Clients.Connections. Connections that are enabled for an application.
@@ -171,13 +189,13 @@ type ClientConnectionsService struct {
 // Scopes: read:connections, read:clients, read:client_summary. Generally available.
 //
 //auth0:op GET /clients/{id}/connections
-func (s *ClientConnectionsService) List(ctx context.Context, id string, params *ClientConnectionListParams, opts ...auth0.RequestOption) (*auth0.Page[Connection], error) {
-	return auth0.List[Connection](ctx, s.c, "/api/v2/clients/{id}/connections", []string{id}, params, auth0.Paging{Items: "connections", Checkpoint: true, Max: 100}, opts)
+func (s *ClientConnectionsService) List(ctx context.Context, id string, params *ClientConnectionListParams, opts ...auth0.RequestOption) (*auth0.Page[*Connection], error) {
+	return auth0.List[*Connection](ctx, s.c, "/api/v2/clients/{id}/connections", []string{id}, params, auth0.Paging{Items: "connections", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [ClientConnectionsService.List] lists, page by page.
-func (s *ClientConnectionsService) All(ctx context.Context, id string, params *ClientConnectionListParams, opts ...auth0.RequestOption) iter.Seq2[Connection, error] {
-	return auth0.All[Connection](ctx, s.c, "/api/v2/clients/{id}/connections", []string{id}, params, auth0.Paging{Items: "connections", Checkpoint: true, Max: 100}, opts)
+func (s *ClientConnectionsService) All(ctx context.Context, id string, params *ClientConnectionListParams, opts ...auth0.RequestOption) iter.Seq2[*Connection, error] {
+	return auth0.All[*Connection](ctx, s.c, "/api/v2/clients/{id}/connections", []string{id}, params, auth0.Paging{Items: "connections", Checkpoint: true, Max: 100}, opts)
 }
 
 // ClientListParams are the parameters of [ClientsService.List].

@@ -19,13 +19,13 @@ type ConnectionProfilesService struct {
 // Scopes: read:connection_profiles. Lifecycle not stated.
 //
 //auth0:op GET /connection-profiles
-func (s *ConnectionProfilesService) List(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[ConnectionProfile], error) {
-	return auth0.List[ConnectionProfile](ctx, s.c, "/api/v2/connection-profiles", nil, params, auth0.Paging{Items: "connection_profiles", Checkpoint: true, Max: 10}, opts)
+func (s *ConnectionProfilesService) List(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*ConnectionProfile], error) {
+	return auth0.List[*ConnectionProfile](ctx, s.c, "/api/v2/connection-profiles", nil, params, auth0.Paging{Items: "connection_profiles", Checkpoint: true, Max: 10}, opts)
 }
 
 // All iterates over what [ConnectionProfilesService.List] lists, page by page.
-func (s *ConnectionProfilesService) All(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[ConnectionProfile, error] {
-	return auth0.All[ConnectionProfile](ctx, s.c, "/api/v2/connection-profiles", nil, params, auth0.Paging{Items: "connection_profiles", Checkpoint: true, Max: 10}, opts)
+func (s *ConnectionProfilesService) All(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*ConnectionProfile, error] {
+	return auth0.All[*ConnectionProfile](ctx, s.c, "/api/v2/connection-profiles", nil, params, auth0.Paging{Items: "connection_profiles", Checkpoint: true, Max: 10}, opts)
 }
 
 // Create makes a connection profile, and returns it.
@@ -34,7 +34,9 @@ func (s *ConnectionProfilesService) All(ctx context.Context, params *CheckpointP
 //
 //auth0:op POST /connection-profiles
 func (s *ConnectionProfilesService) Create(ctx context.Context, body ConnectionProfileCreate, opts ...auth0.RequestOption) (*ConnectionProfile, error) {
-	return call[*ConnectionProfile](ctx, s.c, "POST", "/api/v2/connection-profiles", nil, nil, body, opts)
+	var v *ConnectionProfile
+	err := call(ctx, s.c, "POST", "/api/v2/connection-profiles", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // ListTemplates returns the templates of connection profiles.
@@ -43,7 +45,9 @@ func (s *ConnectionProfilesService) Create(ctx context.Context, body ConnectionP
 //
 //auth0:op GET /connection-profiles/templates
 func (s *ConnectionProfilesService) ListTemplates(ctx context.Context, opts ...auth0.RequestOption) ([]ConnectionProfileNamedTemplate, error) {
-	return list[ConnectionProfileNamedTemplate](ctx, s.c, "GET", "/api/v2/connection-profiles/templates", nil, nil, nil, opts)
+	var v []ConnectionProfileNamedTemplate
+	err := list(ctx, s.c, "GET", "/api/v2/connection-profiles/templates", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // GetTemplate returns one template of connection profiles.
@@ -52,7 +56,9 @@ func (s *ConnectionProfilesService) ListTemplates(ctx context.Context, opts ...a
 //
 //auth0:op GET /connection-profiles/templates/{id}
 func (s *ConnectionProfilesService) GetTemplate(ctx context.Context, id string, opts ...auth0.RequestOption) (*ConnectionProfileTemplate, error) {
-	return call[*ConnectionProfileTemplate](ctx, s.c, "GET", "/api/v2/connection-profiles/templates/{id}", []string{id}, nil, nil, opts)
+	var v *ConnectionProfileTemplate
+	err := call(ctx, s.c, "GET", "/api/v2/connection-profiles/templates/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Get returns one connection profile.
@@ -61,7 +67,9 @@ func (s *ConnectionProfilesService) GetTemplate(ctx context.Context, id string, 
 //
 //auth0:op GET /connection-profiles/{id}
 func (s *ConnectionProfilesService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*ConnectionProfile, error) {
-	return call[*ConnectionProfile](ctx, s.c, "GET", "/api/v2/connection-profiles/{id}", []string{id}, nil, nil, opts)
+	var v *ConnectionProfile
+	err := call(ctx, s.c, "GET", "/api/v2/connection-profiles/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a connection profile.
@@ -70,8 +78,7 @@ func (s *ConnectionProfilesService) Get(ctx context.Context, id string, opts ...
 //
 //auth0:op DELETE /connection-profiles/{id}
 func (s *ConnectionProfilesService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/connection-profiles/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/connection-profiles/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a connection profile, and returns it.
@@ -80,7 +87,9 @@ func (s *ConnectionProfilesService) Delete(ctx context.Context, id string, opts 
 //
 //auth0:op PATCH /connection-profiles/{id}
 func (s *ConnectionProfilesService) Update(ctx context.Context, id string, body ConnectionProfileUpdate, opts ...auth0.RequestOption) (*ConnectionProfile, error) {
-	return call[*ConnectionProfile](ctx, s.c, "PATCH", "/api/v2/connection-profiles/{id}", []string{id}, nil, body, opts)
+	var v *ConnectionProfile
+	err := call(ctx, s.c, "PATCH", "/api/v2/connection-profiles/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // ConnectionProfile is what [ConnectionProfilesService.List], [ConnectionProfilesService.Create] and 2 more return.

@@ -27,13 +27,13 @@ type ConnectionsService struct {
 // Scopes: read:connections. Generally available.
 //
 //auth0:op GET /connections
-func (s *ConnectionsService) List(ctx context.Context, params *ConnectionListParams, opts ...auth0.RequestOption) (*auth0.Page[Connection], error) {
-	return auth0.List[Connection](ctx, s.c, "/api/v2/connections", nil, params, auth0.Paging{Items: "connections", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *ConnectionsService) List(ctx context.Context, params *ConnectionListParams, opts ...auth0.RequestOption) (*auth0.Page[*Connection], error) {
+	return auth0.List[*Connection](ctx, s.c, "/api/v2/connections", nil, params, auth0.Paging{Items: "connections", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [ConnectionsService.List] lists, page by page.
-func (s *ConnectionsService) All(ctx context.Context, params *ConnectionListParams, opts ...auth0.RequestOption) iter.Seq2[Connection, error] {
-	return auth0.All[Connection](ctx, s.c, "/api/v2/connections", nil, params, auth0.Paging{Items: "connections", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *ConnectionsService) All(ctx context.Context, params *ConnectionListParams, opts ...auth0.RequestOption) iter.Seq2[*Connection, error] {
+	return auth0.All[*Connection](ctx, s.c, "/api/v2/connections", nil, params, auth0.Paging{Items: "connections", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // Create makes a connection, and returns it.
@@ -42,7 +42,9 @@ func (s *ConnectionsService) All(ctx context.Context, params *ConnectionListPara
 //
 //auth0:op POST /connections
 func (s *ConnectionsService) Create(ctx context.Context, body ConnectionCreate, opts ...auth0.RequestOption) (*Connection, error) {
-	return call[*Connection](ctx, s.c, "POST", "/api/v2/connections", nil, nil, body, opts)
+	var v *Connection
+	err := call(ctx, s.c, "POST", "/api/v2/connections", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one connection.
@@ -51,7 +53,9 @@ func (s *ConnectionsService) Create(ctx context.Context, body ConnectionCreate, 
 //
 //auth0:op GET /connections/{id}
 func (s *ConnectionsService) Get(ctx context.Context, id string, params *FieldParams, opts ...auth0.RequestOption) (*Connection, error) {
-	return call[*Connection](ctx, s.c, "GET", "/api/v2/connections/{id}", []string{id}, params, nil, opts)
+	var v *Connection
+	err := call(ctx, s.c, "GET", "/api/v2/connections/{id}", []string{id}, params, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a connection and all its users. The API may answer before the users are gone.
@@ -60,8 +64,7 @@ func (s *ConnectionsService) Get(ctx context.Context, id string, params *FieldPa
 //
 //auth0:op DELETE /connections/{id}
 func (s *ConnectionsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/connections/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/connections/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a connection, and returns it.
@@ -70,7 +73,9 @@ func (s *ConnectionsService) Delete(ctx context.Context, id string, opts ...auth
 //
 //auth0:op PATCH /connections/{id}
 func (s *ConnectionsService) Update(ctx context.Context, id string, body ConnectionUpdate, opts ...auth0.RequestOption) (*Connection, error) {
-	return call[*Connection](ctx, s.c, "PATCH", "/api/v2/connections/{id}", []string{id}, nil, body, opts)
+	var v *Connection
+	err := call(ctx, s.c, "PATCH", "/api/v2/connections/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // CheckStatus reports whether an AD/LDAP connection is online: no error means that it is, auth0.ErrNotFound that it is not.
@@ -79,8 +84,7 @@ func (s *ConnectionsService) Update(ctx context.Context, id string, body Connect
 //
 //auth0:op GET /connections/{id}/status
 func (s *ConnectionsService) CheckStatus(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "GET", "/api/v2/connections/{id}/status", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "GET", "/api/v2/connections/{id}/status", []string{id}, nil, nil, nil, opts)
 }
 
 // DirectoryProvisioningService is api.Connections.DirectoryProvisioning. Users and groups pulled from a directory.
@@ -96,7 +100,9 @@ type DirectoryProvisioningService struct {
 //
 //auth0:op GET /connections/{id}/directory-provisioning
 func (s *DirectoryProvisioningService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*DirectoryProvisioning, error) {
-	return call[*DirectoryProvisioning](ctx, s.c, "GET", "/api/v2/connections/{id}/directory-provisioning", []string{id}, nil, nil, opts)
+	var v *DirectoryProvisioning
+	err := call(ctx, s.c, "GET", "/api/v2/connections/{id}/directory-provisioning", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes the directory provisioning of a connection.
@@ -105,8 +111,7 @@ func (s *DirectoryProvisioningService) Get(ctx context.Context, id string, opts 
 //
 //auth0:op DELETE /connections/{id}/directory-provisioning
 func (s *DirectoryProvisioningService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/connections/{id}/directory-provisioning", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/connections/{id}/directory-provisioning", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of the directory provisioning of a connection, and returns it.
@@ -115,7 +120,9 @@ func (s *DirectoryProvisioningService) Delete(ctx context.Context, id string, op
 //
 //auth0:op PATCH /connections/{id}/directory-provisioning
 func (s *DirectoryProvisioningService) Update(ctx context.Context, id string, body DirectoryProvisioningUpdate, opts ...auth0.RequestOption) (*DirectoryProvisioning, error) {
-	return call[*DirectoryProvisioning](ctx, s.c, "PATCH", "/api/v2/connections/{id}/directory-provisioning", []string{id}, nil, body, opts)
+	var v *DirectoryProvisioning
+	err := call(ctx, s.c, "PATCH", "/api/v2/connections/{id}/directory-provisioning", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Create makes the directory provisioning of a connection, and returns it.
@@ -124,7 +131,9 @@ func (s *DirectoryProvisioningService) Update(ctx context.Context, id string, bo
 //
 //auth0:op POST /connections/{id}/directory-provisioning
 func (s *DirectoryProvisioningService) Create(ctx context.Context, id string, body DirectoryProvisioningCreate, opts ...auth0.RequestOption) (*DirectoryProvisioning, error) {
-	return call[*DirectoryProvisioning](ctx, s.c, "POST", "/api/v2/connections/{id}/directory-provisioning", []string{id}, nil, body, opts)
+	var v *DirectoryProvisioning
+	err := call(ctx, s.c, "POST", "/api/v2/connections/{id}/directory-provisioning", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // GetDefaultMapping returns the attribute mapping that directory provisioning starts with.
@@ -133,7 +142,9 @@ func (s *DirectoryProvisioningService) Create(ctx context.Context, id string, bo
 //
 //auth0:op GET /connections/{id}/directory-provisioning/default-mapping
 func (s *DirectoryProvisioningService) GetDefaultMapping(ctx context.Context, id string, opts ...auth0.RequestOption) ([]DirectoryProvisioningMappingItem, error) {
-	return list[DirectoryProvisioningMappingItem](ctx, s.c, "GET", "/api/v2/connections/{id}/directory-provisioning/default-mapping", []string{id}, nil, nil, opts)
+	var v []DirectoryProvisioningMappingItem
+	err := list(ctx, s.c, "GET", "/api/v2/connections/{id}/directory-provisioning/default-mapping", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // ListSynchronizedGroups returns one page of the groups that are synchronized.
@@ -141,13 +152,13 @@ func (s *DirectoryProvisioningService) GetDefaultMapping(ctx context.Context, id
 // Scopes: read:directory_provisionings. Generally available.
 //
 //auth0:op GET /connections/{id}/directory-provisioning/synchronized-groups
-func (s *DirectoryProvisioningService) ListSynchronizedGroups(ctx context.Context, id string, params *DirectoryProvisioningListSynchronizedGroupsParams, opts ...auth0.RequestOption) (*auth0.Page[DirectoryGroup], error) {
-	return auth0.List[DirectoryGroup](ctx, s.c, "/api/v2/connections/{id}/directory-provisioning/synchronized-groups", []string{id}, params, auth0.Paging{Items: "groups", Checkpoint: true, Max: 100}, opts)
+func (s *DirectoryProvisioningService) ListSynchronizedGroups(ctx context.Context, id string, params *DirectoryProvisioningListSynchronizedGroupsParams, opts ...auth0.RequestOption) (*auth0.Page[*DirectoryGroup], error) {
+	return auth0.List[*DirectoryGroup](ctx, s.c, "/api/v2/connections/{id}/directory-provisioning/synchronized-groups", []string{id}, params, auth0.Paging{Items: "groups", Checkpoint: true, Max: 100}, opts)
 }
 
 // AllSynchronizedGroups iterates over what [DirectoryProvisioningService.ListSynchronizedGroups] lists, page by page.
-func (s *DirectoryProvisioningService) AllSynchronizedGroups(ctx context.Context, id string, params *DirectoryProvisioningListSynchronizedGroupsParams, opts ...auth0.RequestOption) iter.Seq2[DirectoryGroup, error] {
-	return auth0.All[DirectoryGroup](ctx, s.c, "/api/v2/connections/{id}/directory-provisioning/synchronized-groups", []string{id}, params, auth0.Paging{Items: "groups", Checkpoint: true, Max: 100}, opts)
+func (s *DirectoryProvisioningService) AllSynchronizedGroups(ctx context.Context, id string, params *DirectoryProvisioningListSynchronizedGroupsParams, opts ...auth0.RequestOption) iter.Seq2[*DirectoryGroup, error] {
+	return auth0.All[*DirectoryGroup](ctx, s.c, "/api/v2/connections/{id}/directory-provisioning/synchronized-groups", []string{id}, params, auth0.Paging{Items: "groups", Checkpoint: true, Max: 100}, opts)
 }
 
 // SetSynchronizedGroups replaces the groups that are synchronized.
@@ -156,8 +167,7 @@ func (s *DirectoryProvisioningService) AllSynchronizedGroups(ctx context.Context
 //
 //auth0:op PUT /connections/{id}/directory-provisioning/synchronized-groups
 func (s *DirectoryProvisioningService) SetSynchronizedGroups(ctx context.Context, id string, body DirectoryGroups, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "PUT", "/api/v2/connections/{id}/directory-provisioning/synchronized-groups", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "PUT", "/api/v2/connections/{id}/directory-provisioning/synchronized-groups", []string{id}, nil, body, nil, opts)
 }
 
 // DeleteSynchronizedGroups removes groups from those that are synchronized.
@@ -166,8 +176,7 @@ func (s *DirectoryProvisioningService) SetSynchronizedGroups(ctx context.Context
 //
 //auth0:op DELETE /connections/{id}/directory-provisioning/synchronized-groups
 func (s *DirectoryProvisioningService) DeleteSynchronizedGroups(ctx context.Context, id string, body DirectoryGroupsDelete, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/connections/{id}/directory-provisioning/synchronized-groups", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/connections/{id}/directory-provisioning/synchronized-groups", []string{id}, nil, body, nil, opts)
 }
 
 // AddSynchronizedGroups adds groups to those that are synchronized.
@@ -176,8 +185,7 @@ func (s *DirectoryProvisioningService) DeleteSynchronizedGroups(ctx context.Cont
 //
 //auth0:op POST /connections/{id}/directory-provisioning/synchronized-groups
 func (s *DirectoryProvisioningService) AddSynchronizedGroups(ctx context.Context, id string, body DirectoryGroups, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/connections/{id}/directory-provisioning/synchronized-groups", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/connections/{id}/directory-provisioning/synchronized-groups", []string{id}, nil, body, nil, opts)
 }
 
 // SCIMConfigurationService is api.Connections.SCIMConfiguration. SCIM configurations: users pushed by a directory.
@@ -193,7 +201,9 @@ type SCIMConfigurationService struct {
 //
 //auth0:op GET /connections/{id}/scim-configuration
 func (s *SCIMConfigurationService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*SCIMConfiguration, error) {
-	return call[*SCIMConfiguration](ctx, s.c, "GET", "/api/v2/connections/{id}/scim-configuration", []string{id}, nil, nil, opts)
+	var v *SCIMConfiguration
+	err := call(ctx, s.c, "GET", "/api/v2/connections/{id}/scim-configuration", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes the SCIM configuration of a connection.
@@ -202,8 +212,7 @@ func (s *SCIMConfigurationService) Get(ctx context.Context, id string, opts ...a
 //
 //auth0:op DELETE /connections/{id}/scim-configuration
 func (s *SCIMConfigurationService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/connections/{id}/scim-configuration", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/connections/{id}/scim-configuration", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of the SCIM configuration of a connection, and returns it.
@@ -212,7 +221,9 @@ func (s *SCIMConfigurationService) Delete(ctx context.Context, id string, opts .
 //
 //auth0:op PATCH /connections/{id}/scim-configuration
 func (s *SCIMConfigurationService) Update(ctx context.Context, id string, body SCIMConfigurationUpdate, opts ...auth0.RequestOption) (*SCIMConfiguration, error) {
-	return call[*SCIMConfiguration](ctx, s.c, "PATCH", "/api/v2/connections/{id}/scim-configuration", []string{id}, nil, body, opts)
+	var v *SCIMConfiguration
+	err := call(ctx, s.c, "PATCH", "/api/v2/connections/{id}/scim-configuration", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Create makes the SCIM configuration of a connection, and returns it.
@@ -221,7 +232,9 @@ func (s *SCIMConfigurationService) Update(ctx context.Context, id string, body S
 //
 //auth0:op POST /connections/{id}/scim-configuration
 func (s *SCIMConfigurationService) Create(ctx context.Context, id string, body SCIMConfigurationCreate, opts ...auth0.RequestOption) (*SCIMConfiguration, error) {
-	return call[*SCIMConfiguration](ctx, s.c, "POST", "/api/v2/connections/{id}/scim-configuration", []string{id}, nil, body, opts)
+	var v *SCIMConfiguration
+	err := call(ctx, s.c, "POST", "/api/v2/connections/{id}/scim-configuration", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // GetDefaultMapping returns the attribute mapping that SCIM starts with.
@@ -230,7 +243,9 @@ func (s *SCIMConfigurationService) Create(ctx context.Context, id string, body S
 //
 //auth0:op GET /connections/{id}/scim-configuration/default-mapping
 func (s *SCIMConfigurationService) GetDefaultMapping(ctx context.Context, id string, opts ...auth0.RequestOption) ([]SCIMMappingItem, error) {
-	return list[SCIMMappingItem](ctx, s.c, "GET", "/api/v2/connections/{id}/scim-configuration/default-mapping", []string{id}, nil, nil, opts)
+	var v []SCIMMappingItem
+	err := list(ctx, s.c, "GET", "/api/v2/connections/{id}/scim-configuration/default-mapping", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // ConnectionClientsService is api.Connections.Clients. Applications that a connection is enabled for.
@@ -243,13 +258,13 @@ type ConnectionClientsService struct {
 // Scopes: read:connections. Generally available.
 //
 //auth0:op GET /connections/{id}/clients
-func (s *ConnectionClientsService) List(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[ConnectionEnabledClient], error) {
-	return auth0.List[ConnectionEnabledClient](ctx, s.c, "/api/v2/connections/{id}/clients", []string{id}, params, auth0.Paging{Items: "clients", Checkpoint: true, Max: 1000}, opts)
+func (s *ConnectionClientsService) List(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*ConnectionEnabledClient], error) {
+	return auth0.List[*ConnectionEnabledClient](ctx, s.c, "/api/v2/connections/{id}/clients", []string{id}, params, auth0.Paging{Items: "clients", Checkpoint: true, Max: 1000}, opts)
 }
 
 // All iterates over what [ConnectionClientsService.List] lists, page by page.
-func (s *ConnectionClientsService) All(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[ConnectionEnabledClient, error] {
-	return auth0.All[ConnectionEnabledClient](ctx, s.c, "/api/v2/connections/{id}/clients", []string{id}, params, auth0.Paging{Items: "clients", Checkpoint: true, Max: 1000}, opts)
+func (s *ConnectionClientsService) All(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*ConnectionEnabledClient, error] {
+	return auth0.All[*ConnectionEnabledClient](ctx, s.c, "/api/v2/connections/{id}/clients", []string{id}, params, auth0.Paging{Items: "clients", Checkpoint: true, Max: 1000}, opts)
 }
 
 // Update enables or disables a connection for applications.
@@ -258,8 +273,7 @@ func (s *ConnectionClientsService) All(ctx context.Context, id string, params *C
 //
 //auth0:op PATCH /connections/{id}/clients
 func (s *ConnectionClientsService) Update(ctx context.Context, id string, body []ConnectionClientUpdate, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "PATCH", "/api/v2/connections/{id}/clients", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "PATCH", "/api/v2/connections/{id}/clients", []string{id}, nil, body, nil, opts)
 }
 
 // DirectorySynchronizationsService is api.Connections.DirectoryProvisioning.Synchronizations. Synchronizations on demand.
@@ -273,7 +287,9 @@ type DirectorySynchronizationsService struct {
 //
 //auth0:op POST /connections/{id}/directory-provisioning/synchronizations
 func (s *DirectorySynchronizationsService) Create(ctx context.Context, id string, opts ...auth0.RequestOption) (*DirectorySynchronization, error) {
-	return call[*DirectorySynchronization](ctx, s.c, "POST", "/api/v2/connections/{id}/directory-provisioning/synchronizations", []string{id}, nil, nil, opts)
+	var v *DirectorySynchronization
+	err := call(ctx, s.c, "POST", "/api/v2/connections/{id}/directory-provisioning/synchronizations", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // ConnectionKeysService is api.Connections.Keys. Keys that a connection signs with.
@@ -287,7 +303,9 @@ type ConnectionKeysService struct {
 //
 //auth0:op GET /connections/{id}/keys
 func (s *ConnectionKeysService) List(ctx context.Context, id string, opts ...auth0.RequestOption) ([]ConnectionKey, error) {
-	return list[ConnectionKey](ctx, s.c, "GET", "/api/v2/connections/{id}/keys", []string{id}, nil, nil, opts)
+	var v []ConnectionKey
+	err := list(ctx, s.c, "GET", "/api/v2/connections/{id}/keys", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Create makes the signing keys of a connection, and returns them.
@@ -296,7 +314,9 @@ func (s *ConnectionKeysService) List(ctx context.Context, id string, opts ...aut
 //
 //auth0:op POST /connections/{id}/keys
 func (s *ConnectionKeysService) Create(ctx context.Context, id string, body ConnectionKeysCreate, opts ...auth0.RequestOption) ([]EncryptionKeyWrapping, error) {
-	return list[EncryptionKeyWrapping](ctx, s.c, "POST", "/api/v2/connections/{id}/keys", []string{id}, nil, body, opts)
+	var v []EncryptionKeyWrapping
+	err := list(ctx, s.c, "POST", "/api/v2/connections/{id}/keys", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Rotate makes a new signing key for a connection, and returns it.
@@ -305,7 +325,9 @@ func (s *ConnectionKeysService) Create(ctx context.Context, id string, body Conn
 //
 //auth0:op POST /connections/{id}/keys/rotate
 func (s *ConnectionKeysService) Rotate(ctx context.Context, id string, body ConnectionKeysRotate, opts ...auth0.RequestOption) (*ConnectionKey, error) {
-	return call[*ConnectionKey](ctx, s.c, "POST", "/api/v2/connections/{id}/keys/rotate", []string{id}, nil, body, opts)
+	var v *ConnectionKey
+	err := call(ctx, s.c, "POST", "/api/v2/connections/{id}/keys/rotate", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // SCIMTokensService is api.Connections.SCIMConfiguration.Tokens. Tokens that a directory pushes with.
@@ -319,7 +341,9 @@ type SCIMTokensService struct {
 //
 //auth0:op GET /connections/{id}/scim-configuration/tokens
 func (s *SCIMTokensService) List(ctx context.Context, id string, opts ...auth0.RequestOption) ([]SCIMTokenItem, error) {
-	return list[SCIMTokenItem](ctx, s.c, "GET", "/api/v2/connections/{id}/scim-configuration/tokens", []string{id}, nil, nil, opts)
+	var v []SCIMTokenItem
+	err := list(ctx, s.c, "GET", "/api/v2/connections/{id}/scim-configuration/tokens", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Create makes a SCIM token, and returns it. The token itself is not shown again.
@@ -328,7 +352,9 @@ func (s *SCIMTokensService) List(ctx context.Context, id string, opts ...auth0.R
 //
 //auth0:op POST /connections/{id}/scim-configuration/tokens
 func (s *SCIMTokensService) Create(ctx context.Context, id string, body SCIMTokenCreate, opts ...auth0.RequestOption) (*SCIMToken, error) {
-	return call[*SCIMToken](ctx, s.c, "POST", "/api/v2/connections/{id}/scim-configuration/tokens", []string{id}, nil, body, opts)
+	var v *SCIMToken
+	err := call(ctx, s.c, "POST", "/api/v2/connections/{id}/scim-configuration/tokens", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Delete deletes a SCIM token.
@@ -337,8 +363,7 @@ func (s *SCIMTokensService) Create(ctx context.Context, id string, body SCIMToke
 //
 //auth0:op DELETE /connections/{id}/scim-configuration/tokens/{tokenId}
 func (s *SCIMTokensService) Delete(ctx context.Context, id, tokenID string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/connections/{id}/scim-configuration/tokens/{tokenId}", []string{id, tokenID}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/connections/{id}/scim-configuration/tokens/{tokenId}", []string{id, tokenID}, nil, nil, nil, opts)
 }
 
 // ConnectionUsersService is api.Connections.Users. Users of a database connection.
@@ -352,8 +377,7 @@ type ConnectionUsersService struct {
 //
 //auth0:op DELETE /connections/{id}/users
 func (s *ConnectionUsersService) DeleteByEmail(ctx context.Context, id string, params *ConnectionUserDeleteByEmailParams, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/connections/{id}/users", []string{id}, params, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/connections/{id}/users", []string{id}, params, nil, nil, opts)
 }
 
 // ConnectionListParams are the parameters of [ConnectionsService.List].
@@ -403,7 +427,7 @@ type Connection struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (v *Connection) UnmarshalJSON(b []byte) error {
 	type plain Connection
-	return decodeUnion(b, (*plain)(v), &v.Options, "strategy")
+	return decodeUnion(b, (*plain)(v), "options", "strategy")
 }
 
 // ConnectionAPIBehavior is the api_behavior of [ConnectionPasswordMethod].
@@ -524,7 +548,7 @@ type ConnectionCreate struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (v *ConnectionCreate) UnmarshalJSON(b []byte) error {
 	type plain ConnectionCreate
-	return decodeUnion(b, (*plain)(v), &v.Options, "strategy")
+	return decodeUnion(b, (*plain)(v), "options", "strategy")
 }
 
 // ConnectionCustomScripts is the customScripts of [ConnectionOptionsAuth0].

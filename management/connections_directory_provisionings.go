@@ -14,11 +14,11 @@ import (
 // Scopes: read:directory_provisionings. Generally available.
 //
 //auth0:op GET /connections-directory-provisionings
-func (s *DirectoryProvisioningService) List(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[DirectoryProvisioning], error) {
-	return auth0.List[DirectoryProvisioning](ctx, s.c, "/api/v2/connections-directory-provisionings", nil, params, auth0.Paging{Items: "directory_provisionings", Checkpoint: true, Max: 100}, opts)
+func (s *DirectoryProvisioningService) List(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*DirectoryProvisioning], error) {
+	return auth0.List[*DirectoryProvisioning](ctx, s.c, "/api/v2/connections-directory-provisionings", nil, params, auth0.Paging{Items: "directory_provisionings", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [DirectoryProvisioningService.List] lists, page by page.
-func (s *DirectoryProvisioningService) All(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[DirectoryProvisioning, error] {
-	return auth0.All[DirectoryProvisioning](ctx, s.c, "/api/v2/connections-directory-provisionings", nil, params, auth0.Paging{Items: "directory_provisionings", Checkpoint: true, Max: 100}, opts)
+func (s *DirectoryProvisioningService) All(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*DirectoryProvisioning, error] {
+	return auth0.All[*DirectoryProvisioning](ctx, s.c, "/api/v2/connections-directory-provisionings", nil, params, auth0.Paging{Items: "directory_provisionings", Checkpoint: true, Max: 100}, opts)
 }

@@ -14,11 +14,11 @@ import (
 // Scopes: read:scim_config. Generally available.
 //
 //auth0:op GET /connections-scim-configurations
-func (s *SCIMConfigurationService) List(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[SCIMConfiguration], error) {
-	return auth0.List[SCIMConfiguration](ctx, s.c, "/api/v2/connections-scim-configurations", nil, params, auth0.Paging{Items: "scim_configurations", Checkpoint: true, Max: 100}, opts)
+func (s *SCIMConfigurationService) List(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*SCIMConfiguration], error) {
+	return auth0.List[*SCIMConfiguration](ctx, s.c, "/api/v2/connections-scim-configurations", nil, params, auth0.Paging{Items: "scim_configurations", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [SCIMConfigurationService.List] lists, page by page.
-func (s *SCIMConfigurationService) All(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[SCIMConfiguration, error] {
-	return auth0.All[SCIMConfiguration](ctx, s.c, "/api/v2/connections-scim-configurations", nil, params, auth0.Paging{Items: "scim_configurations", Checkpoint: true, Max: 100}, opts)
+func (s *SCIMConfigurationService) All(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*SCIMConfiguration, error] {
+	return auth0.All[*SCIMConfiguration](ctx, s.c, "/api/v2/connections-scim-configurations", nil, params, auth0.Paging{Items: "scim_configurations", Checkpoint: true, Max: 100}, opts)
 }

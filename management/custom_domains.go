@@ -19,13 +19,13 @@ type CustomDomainsService struct {
 // Scopes: read:custom_domains. Generally available.
 //
 //auth0:op GET /custom-domains
-func (s *CustomDomainsService) List(ctx context.Context, params *CustomDomainListParams, opts ...auth0.RequestOption) (*auth0.Page[CustomDomain], error) {
-	return auth0.List[CustomDomain](ctx, s.c, "/api/v2/custom-domains", nil, params, auth0.Paging{Items: "custom_domains", Checkpoint: true, Max: 100}, opts)
+func (s *CustomDomainsService) List(ctx context.Context, params *CustomDomainListParams, opts ...auth0.RequestOption) (*auth0.Page[*CustomDomain], error) {
+	return auth0.List[*CustomDomain](ctx, s.c, "/api/v2/custom-domains", nil, params, auth0.Paging{Items: "custom_domains", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [CustomDomainsService.List] lists, page by page.
-func (s *CustomDomainsService) All(ctx context.Context, params *CustomDomainListParams, opts ...auth0.RequestOption) iter.Seq2[CustomDomain, error] {
-	return auth0.All[CustomDomain](ctx, s.c, "/api/v2/custom-domains", nil, params, auth0.Paging{Items: "custom_domains", Checkpoint: true, Max: 100}, opts)
+func (s *CustomDomainsService) All(ctx context.Context, params *CustomDomainListParams, opts ...auth0.RequestOption) iter.Seq2[*CustomDomain, error] {
+	return auth0.All[*CustomDomain](ctx, s.c, "/api/v2/custom-domains", nil, params, auth0.Paging{Items: "custom_domains", Checkpoint: true, Max: 100}, opts)
 }
 
 // Create makes a custom domain, and returns it.
@@ -34,7 +34,9 @@ func (s *CustomDomainsService) All(ctx context.Context, params *CustomDomainList
 //
 //auth0:op POST /custom-domains
 func (s *CustomDomainsService) Create(ctx context.Context, body CustomDomainCreate, opts ...auth0.RequestOption) (*CustomDomain, error) {
-	return call[*CustomDomain](ctx, s.c, "POST", "/api/v2/custom-domains", nil, nil, body, opts)
+	var v *CustomDomain
+	err := call(ctx, s.c, "POST", "/api/v2/custom-domains", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // GetDefault returns the domain that is used where none is named.
@@ -43,7 +45,9 @@ func (s *CustomDomainsService) Create(ctx context.Context, body CustomDomainCrea
 //
 //auth0:op GET /custom-domains/default
 func (s *CustomDomainsService) GetDefault(ctx context.Context, opts ...auth0.RequestOption) (*CustomDomainDefault, error) {
-	return call[*CustomDomainDefault](ctx, s.c, "GET", "/api/v2/custom-domains/default", nil, nil, nil, opts)
+	var v *CustomDomainDefault
+	err := call(ctx, s.c, "GET", "/api/v2/custom-domains/default", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // SetDefault sets the domain that is used where none is named, and returns it.
@@ -52,7 +56,9 @@ func (s *CustomDomainsService) GetDefault(ctx context.Context, opts ...auth0.Req
 //
 //auth0:op PATCH /custom-domains/default
 func (s *CustomDomainsService) SetDefault(ctx context.Context, body CustomDomainDefaultSet, opts ...auth0.RequestOption) (*CustomDomainDefault, error) {
-	return call[*CustomDomainDefault](ctx, s.c, "PATCH", "/api/v2/custom-domains/default", nil, nil, body, opts)
+	var v *CustomDomainDefault
+	err := call(ctx, s.c, "PATCH", "/api/v2/custom-domains/default", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one custom domain.
@@ -61,7 +67,9 @@ func (s *CustomDomainsService) SetDefault(ctx context.Context, body CustomDomain
 //
 //auth0:op GET /custom-domains/{id}
 func (s *CustomDomainsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*CustomDomain, error) {
-	return call[*CustomDomain](ctx, s.c, "GET", "/api/v2/custom-domains/{id}", []string{id}, nil, nil, opts)
+	var v *CustomDomain
+	err := call(ctx, s.c, "GET", "/api/v2/custom-domains/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a custom domain.
@@ -70,8 +78,7 @@ func (s *CustomDomainsService) Get(ctx context.Context, id string, opts ...auth0
 //
 //auth0:op DELETE /custom-domains/{id}
 func (s *CustomDomainsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/custom-domains/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/custom-domains/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a custom domain, and returns it.
@@ -80,7 +87,9 @@ func (s *CustomDomainsService) Delete(ctx context.Context, id string, opts ...au
 //
 //auth0:op PATCH /custom-domains/{id}
 func (s *CustomDomainsService) Update(ctx context.Context, id string, body CustomDomainUpdate, opts ...auth0.RequestOption) (*CustomDomain, error) {
-	return call[*CustomDomain](ctx, s.c, "PATCH", "/api/v2/custom-domains/{id}", []string{id}, nil, body, opts)
+	var v *CustomDomain
+	err := call(ctx, s.c, "PATCH", "/api/v2/custom-domains/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Test checks that a custom domain reaches the tenant.
@@ -89,7 +98,9 @@ func (s *CustomDomainsService) Update(ctx context.Context, id string, body Custo
 //
 //auth0:op POST /custom-domains/{id}/test
 func (s *CustomDomainsService) Test(ctx context.Context, id string, opts ...auth0.RequestOption) (*CustomDomainTest, error) {
-	return call[*CustomDomainTest](ctx, s.c, "POST", "/api/v2/custom-domains/{id}/test", []string{id}, nil, nil, opts)
+	var v *CustomDomainTest
+	err := call(ctx, s.c, "POST", "/api/v2/custom-domains/{id}/test", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Verify starts the verification of a custom domain, and returns the domain.
@@ -98,7 +109,9 @@ func (s *CustomDomainsService) Test(ctx context.Context, id string, opts ...auth
 //
 //auth0:op POST /custom-domains/{id}/verify
 func (s *CustomDomainsService) Verify(ctx context.Context, id string, opts ...auth0.RequestOption) (*CustomDomain, error) {
-	return call[*CustomDomain](ctx, s.c, "POST", "/api/v2/custom-domains/{id}/verify", []string{id}, nil, nil, opts)
+	var v *CustomDomain
+	err := call(ctx, s.c, "POST", "/api/v2/custom-domains/{id}/verify", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // CustomDomainListParams are the parameters of [CustomDomainsService.List].

@@ -4,10 +4,11 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"iter"
 	"reflect"
+	"strconv"
 	"strings"
-	"sync"
+	"time"
+	"unicode/utf8"
 
 	"github.com/headroom-go/auth0"
 )
@@ -77,23 +78,335 @@ func (m misfits) err() error {
 
 // decodeOpen decodes an object and keeps the fields that v does not have.
 func decodeOpen(b []byte, v any, extra *map[string]json.RawMessage) error {
-	err := auth0.Decode(b, v)
-	known := namesOf(reflect.TypeOf(v).Elem())
 	*extra = nil
-	for name, value := range members(b) {
-		if bytes.IndexByte(name, '\\') < 0 && known[string(name[1:len(name)-1])] {
-			continue
-		}
-		var key string
-		if json.Unmarshal(name, &key) != nil || known[key] {
-			continue
-		}
-		if *extra == nil {
-			*extra = map[string]json.RawMessage{}
-		}
-		(*extra)[key] = bytes.Clone(value)
+	return decodeObject(b, v, "", extra)
+}
+
+// decodeUnion decodes an object that has a union in the field called name, whose variant the fields in keys tell.
+func decodeUnion(b []byte, v any, name string, keys ...string) error {
+	return decodeObject(b, v, name, nil, keys...)
+}
+
+// shape is what there is to know of a struct to decode it.
+type shape struct {
+	fields   map[string]field // by their JSON names
+	variants map[string]int   // of a union, by what tells them; there are no fields then
+	extra    int              // the field Extra, -1 if there is none
+}
+
+type field struct {
+	index int
+	kind  fieldKind
+}
+
+// fieldKind tells which values of a field are plain enough to be set without the help of encoding/json. Pointers to such values count
+// as well.
+type fieldKind uint8
+
+const (
+	notPlain fieldKind = iota
+	plainString
+	plainBool
+	plainInt
+	plainTime
+	plainList // of strings
+	ownStruct // a struct of this package, which checks the text by itself as it is decoded
+	ownList   // of such structs
+)
+
+var shapes memo // of *shape
+
+func shapeOf(t reflect.Type) *shape {
+	if s, ok := shapes.load(t); ok {
+		return s.(*shape)
 	}
-	return err
+	s := &shape{fields: map[string]field{}, variants: map[string]int{}, extra: -1}
+	for i := range t.NumField() {
+		f := t.Field(i)
+		if f.Name == "Extra" {
+			s.extra = i
+		}
+		for when := range strings.SplitSeq(f.Tag.Get("when"), "|") {
+			s.variants[when] = i
+		}
+		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
+			s.fields[name] = field{i, kindOf(f.Type)}
+		}
+	}
+	delete(s.variants, "")
+	shapes.store(t, s)
+	return s
+}
+
+func kindOf(t reflect.Type) fieldKind {
+	if t.Kind() == reflect.Pointer {
+		t = t.Elem()
+	}
+	switch {
+	case t == reflect.TypeFor[time.Time]():
+		return plainTime
+	case t == reflect.TypeFor[[]string]():
+		return plainList
+	case t.Kind() == reflect.String: // Text too: it takes a string as it is
+		return plainString
+	case t.Kind() == reflect.Bool:
+		return plainBool
+	case t.Kind() == reflect.Int:
+		return plainInt
+	case isOwn(t):
+		return ownStruct
+	case t.Kind() == reflect.Slice && isOwn(t.Elem()):
+		return ownList
+	}
+	return notPlain
+}
+
+// isOwn reports whether a type is a struct of this package. Unions are none, since they keep any text.
+func isOwn(t reflect.Type) bool {
+	if t.Kind() != reflect.Struct || t.PkgPath() != reflect.TypeFor[API]().PkgPath() {
+		return false
+	}
+	_, union := t.FieldByName("Raw")
+	return !union
+}
+
+// decodePart decodes a field that is not plain.
+func decodePart(v reflect.Value, kind fieldKind, value []byte) error {
+	switch {
+	case kind == ownStruct && v.Kind() == reflect.Struct:
+		return decodeOwn(v, value)
+	case kind == ownList && v.Kind() == reflect.Slice && value[0] == '[':
+		var odd misfits
+		v.Set(reflect.MakeSlice(v.Type(), 0, 0))
+		if !eachElement(value, func(one []byte) bool {
+			n := v.Len()
+			v.Grow(1)
+			v.SetLen(n + 1)
+			err := decodeOwn(v.Index(n), one)
+			return err == nil || odd.add("["+strconv.Itoa(n)+"]", err) == nil
+		}) {
+			break // encoding/json knows what to say
+		}
+		return odd.err()
+	}
+	return auth0.Decode(value, v.Addr().Interface())
+}
+
+// decodeOwn decodes a struct of this package without the help of encoding/json, which would look for the end of the text once more.
+func decodeOwn(v reflect.Value, value []byte) error {
+	if u, ok := reflect.TypeAssert[json.Unmarshaler](v.Addr()); ok {
+		return u.UnmarshalJSON(value)
+	}
+	return decodeObject(value, v.Addr().Interface(), "", nil)
+}
+
+// decodeObject decodes an object into the struct that v points to, in one pass: it sets plain values itself and has encoding/json
+// decode the others, each for itself. Of the union in the field called name, the fields in keys tell the variant. Fields that the struct
+// does not have are kept in extra, unless that is nil.
+func decodeObject(b []byte, v any, name string, extra *map[string]json.RawMessage, keys ...string) error {
+	at := reflect.ValueOf(v).Elem()
+	s := shapeOf(at.Type())
+	var odd misfits
+	var union reflect.Value
+	var text []byte // of the union
+	part := func(f field, key, value []byte) bool {
+		err := decodePart(at.Field(f.index), f.kind, value)
+		return err == nil || odd.add(string(key), err) == nil
+	}
+	ok := eachMember(b, func(quoted, value []byte) bool {
+		key := quoted[1 : len(quoted)-1]
+		f, known := s.fields[string(key)] // none of these has an escape
+		switch {
+		case known && setPlain(at.Field(f.index), f.kind, value):
+			return true
+		case known && string(key) == name:
+			union, text = at.Field(f.index), value
+			return json.Valid(value)
+		case known:
+			return part(f, key, value)
+		}
+		var plain string
+		if json.Unmarshal(quoted, &plain) != nil || !json.Valid(value) {
+			return false
+		}
+		if f, known = s.fields[plain]; !known && extra != nil {
+			if *extra == nil {
+				*extra = map[string]json.RawMessage{}
+			}
+			(*extra)[plain] = bytes.Clone(value)
+		}
+		if !known {
+			f, known = s.folded(plain)
+		}
+		return !known || part(f, []byte(plain), value)
+	})
+	if !ok {
+		// No object, or no JSON: encoding/json knows what to say.
+		return auth0.Decode(b, v)
+	}
+	if union.IsValid() {
+		tells := make([]string, len(keys))
+		for i, key := range keys {
+			if f := reflect.Indirect(at.Field(s.fields[key].index)); f.Kind() == reflect.String {
+				tells[i] = f.String()
+			}
+		}
+		if err := odd.add(name, choose(union, text, strings.Join(tells, " "))); err != nil {
+			return err
+		}
+	}
+	return odd.err()
+}
+
+// folded finds the first field whose name differs in case only, as encoding/json does.
+func (s *shape) folded(name string) (first field, ok bool) {
+	for known, f := range s.fields {
+		if strings.EqualFold(known, name) && (!ok || f.index < first.index) {
+			first, ok = f, true
+		}
+	}
+	return first, ok
+}
+
+// setPlain sets a field to a value that can be taken as it stands in the text, and reports whether it could.
+func setPlain(v reflect.Value, kind fieldKind, value []byte) bool {
+	var text string
+	var n int64
+	var at time.Time
+	var list []string
+	switch kind {
+	default:
+		return false
+	case plainString:
+		if !plainText(value) {
+			return false
+		}
+		text = string(value[1 : len(value)-1])
+	case plainBool:
+		if string(value) != "true" && string(value) != "false" {
+			return false
+		}
+	case plainInt:
+		digits := bytes.TrimPrefix(value, []byte("-"))
+		if len(digits) == 0 || len(digits) > 18 || digits[0] == '0' && len(digits) > 1 {
+			return false
+		}
+		for _, d := range digits {
+			if d < '0' || d > '9' {
+				return false
+			}
+			n = 10*n + int64(d-'0')
+		}
+		if len(digits) < len(value) {
+			n = -n
+		}
+	case plainTime:
+		if !plainText(value) || at.UnmarshalJSON(value) != nil {
+			return false
+		}
+	case plainList:
+		var ok bool
+		if list, ok = plainTexts(value); !ok {
+			return false
+		}
+	}
+	if v.Kind() == reflect.Pointer {
+		if v.IsNil() {
+			v.Set(reflect.New(v.Type().Elem()))
+		}
+		v = v.Elem()
+	}
+	switch kind {
+	case plainString:
+		v.SetString(text)
+	case plainBool:
+		v.SetBool(value[0] == 't')
+	case plainInt:
+		v.SetInt(n)
+	case plainTime:
+		if p, ok := reflect.TypeAssert[*time.Time](v.Addr()); ok {
+			*p = at
+		}
+	case plainList:
+		if p, ok := reflect.TypeAssert[*[]string](v.Addr()); ok {
+			*p = list
+		}
+	}
+	return true
+}
+
+// plainText reports whether value is a JSON string that means what stands between its quotes.
+func plainText(value []byte) bool {
+	if len(value) < 2 || value[0] != '"' || value[len(value)-1] != '"' {
+		return false
+	}
+	ascii := true
+	for _, c := range value[1 : len(value)-1] {
+		if c < ' ' || c == '\\' || c == '"' {
+			return false
+		}
+		ascii = ascii && c < utf8.RuneSelf
+	}
+	return ascii || utf8.Valid(value)
+}
+
+// plainTexts returns the strings of a list of plain ones.
+func plainTexts(value []byte) ([]string, bool) {
+	if len(value) < 2 || value[0] != '[' {
+		return nil, false
+	}
+	list := make([]string, 0, 1+bytes.Count(value, []byte{','}))
+	i := space(value, 1)
+	if i == len(value)-1 {
+		return list, value[i] == ']'
+	}
+	for {
+		end := skip(value, i)
+		if !plainText(value[i:end]) {
+			return nil, false
+		}
+		list = append(list, string(value[i+1:end-1]))
+		if i = space(value, end); i >= len(value)-1 {
+			return list, i == len(value)-1 && value[i] == ']'
+		}
+		if value[i] != ',' {
+			return nil, false
+		}
+		i = space(value, i+1)
+	}
+}
+
+// choose decodes the text of a union into the variant that when names. An unknown one stays raw.
+func choose(union reflect.Value, text []byte, when string) error {
+	if union.Kind() == reflect.Pointer {
+		if string(text) == "null" {
+			union.SetZero()
+			return nil
+		}
+		union.Set(reflect.New(union.Type().Elem()))
+		union = union.Elem()
+	}
+	i, ok := shapeOf(union.Type()).variants[when]
+	if !ok || text[0] != '{' {
+		return auth0.Decode(text, union.Addr().Interface())
+	}
+	variant := union.Field(i)
+	if variant.Kind() != reflect.Pointer {
+		return auth0.Decode(text, variant.Addr().Interface())
+	}
+	variant.Set(reflect.New(variant.Type().Elem()))
+	if s := shapeOf(variant.Type().Elem()); s.extra >= 0 {
+		if extra, ok := reflect.TypeAssert[*map[string]json.RawMessage](variant.Elem().Field(s.extra).Addr()); ok {
+			return decodeOpen(text, variant.Interface(), extra)
+		}
+	}
+	return auth0.Decode(text, variant.Interface())
+}
+
+// keepRaw is what a union decodes to by itself: its variant is not known before the object around it is.
+func keepRaw(b []byte, raw *json.RawMessage) error {
+	*raw = bytes.Clone(b)
+	return nil
 }
 
 // encodeOpen encodes an object and adds the fields kept by decodeOpen. A field that v has itself wins.
@@ -102,10 +415,10 @@ func encodeOpen(v any, extra map[string]json.RawMessage) ([]byte, error) {
 	if err != nil || len(extra) == 0 {
 		return b, err
 	}
-	known := namesOf(reflect.TypeOf(v))
+	known := shapeOf(reflect.TypeOf(v)).fields
 	more := map[string]json.RawMessage{}
 	for name, value := range extra {
-		if !known[name] {
+		if _, ok := known[name]; !ok {
 			more[name] = value
 		}
 	}
@@ -117,103 +430,6 @@ func encodeOpen(v any, extra map[string]json.RawMessage) ([]byte, error) {
 		return rest, nil
 	}
 	return append(append(b[:len(b)-1], ','), rest[1:]...), nil
-}
-
-// names holds the JSON names of the fields of struct types.
-var names sync.Map
-
-func namesOf(t reflect.Type) map[string]bool {
-	if m, ok := names.Load(t); ok {
-		return m.(map[string]bool)
-	}
-	m := map[string]bool{}
-	for field := range t.Fields() {
-		if name, _, _ := strings.Cut(field.Tag.Get("json"), ","); name != "" && name != "-" {
-			m[name] = true
-		}
-	}
-	names.Store(t, m)
-	return m
-}
-
-// decodeUnion decodes an object that has a union in the field that u points to, which the properties in keys tell the variant of.
-func decodeUnion(b []byte, v, u any, keys ...string) error {
-	var odd misfits
-	if err := odd.add("", auth0.Decode(b, v)); err != nil {
-		return err
-	}
-	at := reflect.ValueOf(u).Elem()
-	if at.Kind() == reflect.Pointer {
-		if at.IsNil() {
-			return odd.err()
-		}
-		at = at.Elem()
-	}
-	tells := make([]string, len(keys))
-	for name, value := range members(b) {
-		for i, key := range keys {
-			if string(name) == `"`+key+`"` {
-				_ = json.Unmarshal(value, &tells[i])
-			}
-		}
-	}
-	if err := odd.add(nameOf(reflect.ValueOf(v).Elem(), u), choose(at, strings.Join(tells, " "))); err != nil {
-		return err
-	}
-	return odd.err()
-}
-
-// nameOf returns the JSON name of the field of v that at points to.
-func nameOf(v reflect.Value, at any) string {
-	for i := range v.NumField() {
-		if field := v.Field(i); field.CanAddr() && field.Addr().Interface() == at {
-			name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-			return name
-		}
-	}
-	return ""
-}
-
-// choose decodes the raw text that a union kept into the variant that when names. An unknown one stays raw.
-func choose(union reflect.Value, when string) error {
-	raw, _ := reflect.TypeAssert[*json.RawMessage](union.FieldByName("Raw").Addr())
-	t := union.Type()
-	for i := range t.NumField() {
-		tag := t.Field(i).Tag.Get("when")
-		if tag == "" || !listed(tag, when) {
-			continue
-		}
-		text := *raw
-		if trimmed := bytes.TrimSpace(text); len(trimmed) == 0 || trimmed[0] != '{' {
-			return nil
-		}
-		*raw = nil
-		field := union.Field(i)
-		if field.Kind() != reflect.Pointer {
-			return auth0.Decode(text, field.Addr().Interface())
-		}
-		field.Set(reflect.New(field.Type().Elem()))
-		if extra := field.Elem().FieldByName("Extra"); extra.IsValid() {
-			return decodeOpen(text, field.Interface(), extra.Addr().Interface().(*map[string]json.RawMessage))
-		}
-		return auth0.Decode(text, field.Interface())
-	}
-	return nil
-}
-
-func listed(tag, when string) bool {
-	for one := range strings.SplitSeq(tag, "|") {
-		if one == when {
-			return true
-		}
-	}
-	return false
-}
-
-// keepRaw is the first step of decoding a union: what it holds is not known before the object around it is.
-func keepRaw(b []byte, raw *json.RawMessage) error {
-	*raw = bytes.Clone(b)
-	return nil
 }
 
 // encodeUnion encodes the variant that is set.
@@ -236,24 +452,66 @@ func encodeUnion(union any, raw json.RawMessage) ([]byte, error) {
 	return raw, nil
 }
 
-// members iterates over the members of an object that is known to be valid JSON: the quoted name, and the text of the value.
-func members(b []byte) iter.Seq2[[]byte, []byte] {
-	return func(yield func(name, value []byte) bool) {
-		i := space(b, 0)
-		if i >= len(b) || b[i] != '{' {
-			return
+// eachMember hands the members of an object to visit: the quoted name, and the text of the value, of which only the extent is checked.
+// It reports whether b is an object, until visit returns false.
+func eachMember(b []byte, visit func(quoted, value []byte) bool) bool {
+	i := space(b, 0)
+	if i >= len(b) || b[i] != '{' {
+		return false
+	}
+	if i = space(b, i+1); i < len(b) && b[i] == '}' {
+		return space(b, i+1) == len(b)
+	}
+	for i < len(b) && b[i] == '"' {
+		end := skip(b, i)
+		name := b[i:end]
+		if i = space(b, end); i >= len(b) || b[i] != ':' {
+			return false
 		}
-		for i = space(b, i+1); i < len(b) && b[i] == '"'; {
-			end := skip(b, i)
-			name := b[i:end]
-			i = space(b, space(b, end)+1)
-			end = skip(b, i)
-			if !yield(name, b[i:end]) {
-				return
-			}
-			i = space(b, space(b, end)+1)
+		i = space(b, i+1)
+		end = skip(b, i)
+		if end == i || !visit(name, b[i:end]) {
+			return false
+		}
+		if i = space(b, end); i >= len(b) {
+			return false
+		}
+		switch b[i] {
+		case ',':
+			i = space(b, i+1)
+		case '}':
+			return space(b, i+1) == len(b)
+		default:
+			return false
 		}
 	}
+	return false
+}
+
+// eachElement is eachMember for the elements of an array.
+func eachElement(b []byte, visit func(value []byte) bool) bool {
+	i := space(b, 1)
+	if i < len(b) && b[i] == ']' {
+		return i == len(b)-1
+	}
+	for i < len(b) {
+		end := skip(b, i)
+		if end == i || !visit(b[i:end]) {
+			return false
+		}
+		if i = space(b, end); i >= len(b) {
+			return false
+		}
+		switch b[i] {
+		case ',':
+			i = space(b, i+1)
+		case ']':
+			return i == len(b)-1
+		default:
+			return false
+		}
+	}
+	return false
 }
 
 func space(b []byte, i int) int {
@@ -274,7 +532,7 @@ func skip(b []byte, i int) int {
 					i++
 				}
 			}
-			if depth == 0 {
+			if i = min(i, len(b)-1); depth == 0 {
 				return i + 1
 			}
 		case '{', '[':

@@ -19,13 +19,13 @@ type DeviceCredentialsService struct {
 // Scopes: read:device_credentials. Generally available.
 //
 //auth0:op GET /device-credentials
-func (s *DeviceCredentialsService) List(ctx context.Context, params *DeviceCredentialListParams, opts ...auth0.RequestOption) (*auth0.Page[DeviceCredential], error) {
-	return auth0.List[DeviceCredential](ctx, s.c, "/api/v2/device-credentials", nil, params, auth0.Paging{Items: "device_credentials", Offset: true, Totals: true, Max: 100}, opts)
+func (s *DeviceCredentialsService) List(ctx context.Context, params *DeviceCredentialListParams, opts ...auth0.RequestOption) (*auth0.Page[*DeviceCredential], error) {
+	return auth0.List[*DeviceCredential](ctx, s.c, "/api/v2/device-credentials", nil, params, auth0.Paging{Items: "device_credentials", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [DeviceCredentialsService.List] lists, page by page.
-func (s *DeviceCredentialsService) All(ctx context.Context, params *DeviceCredentialListParams, opts ...auth0.RequestOption) iter.Seq2[DeviceCredential, error] {
-	return auth0.All[DeviceCredential](ctx, s.c, "/api/v2/device-credentials", nil, params, auth0.Paging{Items: "device_credentials", Offset: true, Totals: true, Max: 100}, opts)
+func (s *DeviceCredentialsService) All(ctx context.Context, params *DeviceCredentialListParams, opts ...auth0.RequestOption) iter.Seq2[*DeviceCredential, error] {
+	return auth0.All[*DeviceCredential](ctx, s.c, "/api/v2/device-credentials", nil, params, auth0.Paging{Items: "device_credentials", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // CreatePublicKey makes a public key credential of a device, and returns its id.
@@ -34,7 +34,9 @@ func (s *DeviceCredentialsService) All(ctx context.Context, params *DeviceCreden
 //
 //auth0:op POST /device-credentials
 func (s *DeviceCredentialsService) CreatePublicKey(ctx context.Context, body DeviceCredentialCreate, opts ...auth0.RequestOption) (*DeviceCredentialRef, error) {
-	return call[*DeviceCredentialRef](ctx, s.c, "POST", "/api/v2/device-credentials", nil, nil, body, opts)
+	var v *DeviceCredentialRef
+	err := call(ctx, s.c, "POST", "/api/v2/device-credentials", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Delete deletes a device credential.
@@ -43,8 +45,7 @@ func (s *DeviceCredentialsService) CreatePublicKey(ctx context.Context, body Dev
 //
 //auth0:op DELETE /device-credentials/{id}
 func (s *DeviceCredentialsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/device-credentials/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/device-credentials/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // DeviceCredentialListParams are the parameters of [DeviceCredentialsService.List].

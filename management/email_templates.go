@@ -19,7 +19,9 @@ type EmailTemplatesService struct {
 //
 //auth0:op POST /email-templates
 func (s *EmailTemplatesService) Create(ctx context.Context, body EmailTemplateSet, opts ...auth0.RequestOption) (*EmailTemplate, error) {
-	return call[*EmailTemplate](ctx, s.c, "POST", "/api/v2/email-templates", nil, nil, body, opts)
+	var v *EmailTemplate
+	err := call(ctx, s.c, "POST", "/api/v2/email-templates", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one email template.
@@ -28,7 +30,9 @@ func (s *EmailTemplatesService) Create(ctx context.Context, body EmailTemplateSe
 //
 //auth0:op GET /email-templates/{templateName}
 func (s *EmailTemplatesService) Get(ctx context.Context, templateName string, opts ...auth0.RequestOption) (*EmailTemplate, error) {
-	return call[*EmailTemplate](ctx, s.c, "GET", "/api/v2/email-templates/{templateName}", []string{templateName}, nil, nil, opts)
+	var v *EmailTemplate
+	err := call(ctx, s.c, "GET", "/api/v2/email-templates/{templateName}", []string{templateName}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Update changes the given fields of an email template, and returns it.
@@ -37,7 +41,9 @@ func (s *EmailTemplatesService) Get(ctx context.Context, templateName string, op
 //
 //auth0:op PATCH /email-templates/{templateName}
 func (s *EmailTemplatesService) Update(ctx context.Context, templateName string, body EmailTemplateUpdate, opts ...auth0.RequestOption) (*EmailTemplate, error) {
-	return call[*EmailTemplate](ctx, s.c, "PATCH", "/api/v2/email-templates/{templateName}", []string{templateName}, nil, body, opts)
+	var v *EmailTemplate
+	err := call(ctx, s.c, "PATCH", "/api/v2/email-templates/{templateName}", []string{templateName}, nil, body, &v, opts)
+	return v, err
 }
 
 // Set replaces an email template, and returns it.
@@ -46,7 +52,9 @@ func (s *EmailTemplatesService) Update(ctx context.Context, templateName string,
 //
 //auth0:op PUT /email-templates/{templateName}
 func (s *EmailTemplatesService) Set(ctx context.Context, templateName string, body EmailTemplateSet, opts ...auth0.RequestOption) (*EmailTemplate, error) {
-	return call[*EmailTemplate](ctx, s.c, "PUT", "/api/v2/email-templates/{templateName}", []string{templateName}, nil, body, opts)
+	var v *EmailTemplate
+	err := call(ctx, s.c, "PUT", "/api/v2/email-templates/{templateName}", []string{templateName}, nil, body, &v, opts)
+	return v, err
 }
 
 // EmailTemplate is what [EmailTemplatesService.Create], [EmailTemplatesService.Get] and 2 more return.

@@ -25,7 +25,9 @@ type EmailProviderService struct {
 //
 //auth0:op GET /emails/provider
 func (s *EmailProviderService) Get(ctx context.Context, params *FieldParams, opts ...auth0.RequestOption) (*EmailProvider, error) {
-	return call[*EmailProvider](ctx, s.c, "GET", "/api/v2/emails/provider", nil, params, nil, opts)
+	var v *EmailProvider
+	err := call(ctx, s.c, "GET", "/api/v2/emails/provider", nil, params, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes the email provider.
@@ -34,8 +36,7 @@ func (s *EmailProviderService) Get(ctx context.Context, params *FieldParams, opt
 //
 //auth0:op DELETE /emails/provider
 func (s *EmailProviderService) Delete(ctx context.Context, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/emails/provider", nil, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/emails/provider", nil, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of the email provider, and returns it.
@@ -44,7 +45,9 @@ func (s *EmailProviderService) Delete(ctx context.Context, opts ...auth0.Request
 //
 //auth0:op PATCH /emails/provider
 func (s *EmailProviderService) Update(ctx context.Context, body EmailProviderUpdate, opts ...auth0.RequestOption) (*EmailProvider, error) {
-	return call[*EmailProvider](ctx, s.c, "PATCH", "/api/v2/emails/provider", nil, nil, body, opts)
+	var v *EmailProvider
+	err := call(ctx, s.c, "PATCH", "/api/v2/emails/provider", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Create sets up the email provider, and returns it.
@@ -53,7 +56,9 @@ func (s *EmailProviderService) Update(ctx context.Context, body EmailProviderUpd
 //
 //auth0:op POST /emails/provider
 func (s *EmailProviderService) Create(ctx context.Context, body EmailProviderCreate, opts ...auth0.RequestOption) (*EmailProvider, error) {
-	return call[*EmailProvider](ctx, s.c, "POST", "/api/v2/emails/provider", nil, nil, body, opts)
+	var v *EmailProvider
+	err := call(ctx, s.c, "POST", "/api/v2/emails/provider", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // EmailProvider is what [EmailProviderService.Get], [EmailProviderService.Create] and [EmailProviderService.Update] return.

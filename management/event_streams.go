@@ -24,13 +24,13 @@ type EventStreamsService struct {
 // Scopes: read:event_streams. Generally available.
 //
 //auth0:op GET /event-streams
-func (s *EventStreamsService) List(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[EventStream], error) {
-	return auth0.List[EventStream](ctx, s.c, "/api/v2/event-streams", nil, params, auth0.Paging{Items: "eventStreams", Checkpoint: true, Max: 100}, opts)
+func (s *EventStreamsService) List(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*EventStream], error) {
+	return auth0.List[*EventStream](ctx, s.c, "/api/v2/event-streams", nil, params, auth0.Paging{Items: "eventStreams", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [EventStreamsService.List] lists, page by page.
-func (s *EventStreamsService) All(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[EventStream, error] {
-	return auth0.All[EventStream](ctx, s.c, "/api/v2/event-streams", nil, params, auth0.Paging{Items: "eventStreams", Checkpoint: true, Max: 100}, opts)
+func (s *EventStreamsService) All(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*EventStream, error] {
+	return auth0.All[*EventStream](ctx, s.c, "/api/v2/event-streams", nil, params, auth0.Paging{Items: "eventStreams", Checkpoint: true, Max: 100}, opts)
 }
 
 // Create makes an event stream, and returns it.
@@ -39,7 +39,9 @@ func (s *EventStreamsService) All(ctx context.Context, params *CheckpointParams,
 //
 //auth0:op POST /event-streams
 func (s *EventStreamsService) Create(ctx context.Context, body EventStreamCreate, opts ...auth0.RequestOption) (*EventStream, error) {
-	return call[*EventStream](ctx, s.c, "POST", "/api/v2/event-streams", nil, nil, body, opts)
+	var v *EventStream
+	err := call(ctx, s.c, "POST", "/api/v2/event-streams", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one event stream.
@@ -48,7 +50,9 @@ func (s *EventStreamsService) Create(ctx context.Context, body EventStreamCreate
 //
 //auth0:op GET /event-streams/{id}
 func (s *EventStreamsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*EventStream, error) {
-	return call[*EventStream](ctx, s.c, "GET", "/api/v2/event-streams/{id}", []string{id}, nil, nil, opts)
+	var v *EventStream
+	err := call(ctx, s.c, "GET", "/api/v2/event-streams/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes an event stream.
@@ -57,8 +61,7 @@ func (s *EventStreamsService) Get(ctx context.Context, id string, opts ...auth0.
 //
 //auth0:op DELETE /event-streams/{id}
 func (s *EventStreamsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/event-streams/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/event-streams/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of an event stream, and returns it.
@@ -67,7 +70,9 @@ func (s *EventStreamsService) Delete(ctx context.Context, id string, opts ...aut
 //
 //auth0:op PATCH /event-streams/{id}
 func (s *EventStreamsService) Update(ctx context.Context, id string, body EventStreamUpdate, opts ...auth0.RequestOption) (*EventStream, error) {
-	return call[*EventStream](ctx, s.c, "PATCH", "/api/v2/event-streams/{id}", []string{id}, nil, body, opts)
+	var v *EventStream
+	err := call(ctx, s.c, "PATCH", "/api/v2/event-streams/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Test sends a test event to an event stream, and returns its delivery.
@@ -76,7 +81,9 @@ func (s *EventStreamsService) Update(ctx context.Context, id string, body EventS
 //
 //auth0:op POST /event-streams/{id}/test
 func (s *EventStreamsService) Test(ctx context.Context, id string, body EventStreamTestEventCreate, opts ...auth0.RequestOption) (*EventStreamDelivery, error) {
-	return call[*EventStreamDelivery](ctx, s.c, "POST", "/api/v2/event-streams/{id}/test", []string{id}, nil, body, opts)
+	var v *EventStreamDelivery
+	err := call(ctx, s.c, "POST", "/api/v2/event-streams/{id}/test", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // EventStreamDeliveriesService is api.EventStreams.Deliveries. Deliveries of an event stream, and what became of them.
@@ -89,13 +96,13 @@ type EventStreamDeliveriesService struct {
 // Scopes: read:event_streams, read:event_deliveries. Generally available.
 //
 //auth0:op GET /event-streams/{id}/deliveries
-func (s *EventStreamDeliveriesService) List(ctx context.Context, id string, params *EventStreamDeliveryListParams, opts ...auth0.RequestOption) (*auth0.Page[EventStreamDelivery], error) {
-	return auth0.List[EventStreamDelivery](ctx, s.c, "/api/v2/event-streams/{id}/deliveries", []string{id}, params, auth0.Paging{Items: "deliveries", Checkpoint: true, Max: 100}, opts)
+func (s *EventStreamDeliveriesService) List(ctx context.Context, id string, params *EventStreamDeliveryListParams, opts ...auth0.RequestOption) (*auth0.Page[*EventStreamDelivery], error) {
+	return auth0.List[*EventStreamDelivery](ctx, s.c, "/api/v2/event-streams/{id}/deliveries", []string{id}, params, auth0.Paging{Items: "deliveries", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [EventStreamDeliveriesService.List] lists, page by page.
-func (s *EventStreamDeliveriesService) All(ctx context.Context, id string, params *EventStreamDeliveryListParams, opts ...auth0.RequestOption) iter.Seq2[EventStreamDelivery, error] {
-	return auth0.All[EventStreamDelivery](ctx, s.c, "/api/v2/event-streams/{id}/deliveries", []string{id}, params, auth0.Paging{Items: "deliveries", Checkpoint: true, Max: 100}, opts)
+func (s *EventStreamDeliveriesService) All(ctx context.Context, id string, params *EventStreamDeliveryListParams, opts ...auth0.RequestOption) iter.Seq2[*EventStreamDelivery, error] {
+	return auth0.All[*EventStreamDelivery](ctx, s.c, "/api/v2/event-streams/{id}/deliveries", []string{id}, params, auth0.Paging{Items: "deliveries", Checkpoint: true, Max: 100}, opts)
 }
 
 // GetHistory returns the attempts to deliver an event.
@@ -104,7 +111,9 @@ func (s *EventStreamDeliveriesService) All(ctx context.Context, id string, param
 //
 //auth0:op GET /event-streams/{id}/deliveries/{event_id}
 func (s *EventStreamDeliveriesService) GetHistory(ctx context.Context, id, eventID string, opts ...auth0.RequestOption) (*EventStreamDelivery, error) {
-	return call[*EventStreamDelivery](ctx, s.c, "GET", "/api/v2/event-streams/{id}/deliveries/{event_id}", []string{id, eventID}, nil, nil, opts)
+	var v *EventStreamDelivery
+	err := call(ctx, s.c, "GET", "/api/v2/event-streams/{id}/deliveries/{event_id}", []string{id, eventID}, nil, nil, &v, opts)
+	return v, err
 }
 
 // EventStreamRedeliveriesService is api.EventStreams.Redeliveries. Redeliveries of events whose delivery failed.
@@ -118,7 +127,9 @@ type EventStreamRedeliveriesService struct {
 //
 //auth0:op POST /event-streams/{id}/redeliver
 func (s *EventStreamRedeliveriesService) Create(ctx context.Context, id string, body EventStreamRedeliveryCreate, opts ...auth0.RequestOption) (*EventStreamRedelivery, error) {
-	return call[*EventStreamRedelivery](ctx, s.c, "POST", "/api/v2/event-streams/{id}/redeliver", []string{id}, nil, body, opts)
+	var v *EventStreamRedelivery
+	err := call(ctx, s.c, "POST", "/api/v2/event-streams/{id}/redeliver", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // CreateByID delivers one failed event again.
@@ -127,8 +138,7 @@ func (s *EventStreamRedeliveriesService) Create(ctx context.Context, id string, 
 //
 //auth0:op POST /event-streams/{id}/redeliver/{event_id}
 func (s *EventStreamRedeliveriesService) CreateByID(ctx context.Context, id, eventID string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/event-streams/{id}/redeliver/{event_id}", []string{id, eventID}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/event-streams/{id}/redeliver/{event_id}", []string{id, eventID}, nil, nil, nil, opts)
 }
 
 // EventStreamDeliveryListParams are the parameters of [EventStreamDeliveriesService.List].
@@ -276,7 +286,7 @@ type EventStreamDestination struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (v *EventStreamDestination) UnmarshalJSON(b []byte) error {
 	type plain EventStreamDestination
-	return decodeUnion(b, (*plain)(v), &v.Configuration, "type")
+	return decodeUnion(b, (*plain)(v), "configuration", "type")
 }
 
 // EventStreamDestinationCreate is the destination of [EventStreamCreate].
@@ -288,7 +298,7 @@ type EventStreamDestinationCreate struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (v *EventStreamDestinationCreate) UnmarshalJSON(b []byte) error {
 	type plain EventStreamDestinationCreate
-	return decodeUnion(b, (*plain)(v), &v.Configuration, "type")
+	return decodeUnion(b, (*plain)(v), "configuration", "type")
 }
 
 // EventStreamDestinationType is the type of [EventStreamDestination] and [EventStreamDestinationCreate].
@@ -310,7 +320,7 @@ type EventStreamDestinationUpdate struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (v *EventStreamDestinationUpdate) UnmarshalJSON(b []byte) error {
 	type plain EventStreamDestinationUpdate
-	return decodeUnion(b, (*plain)(v), &v.Configuration, "type")
+	return decodeUnion(b, (*plain)(v), "configuration", "type")
 }
 
 // EventStreamDestinationUpdateType is the type of [EventStreamDestinationUpdate].

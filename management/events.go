@@ -59,7 +59,7 @@ type EventConnection struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (v *EventConnection) UnmarshalJSON(b []byte) error {
 	type plain EventConnection
-	return decodeUnion(b, (*plain)(v), &v.Options, "strategy")
+	return decodeUnion(b, (*plain)(v), "options", "strategy")
 }
 
 // EventConnectionAccounts is the connected_accounts of [EventConnection].
@@ -198,7 +198,7 @@ type EventDetails struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (v *EventDetails) UnmarshalJSON(b []byte) error {
 	type plain EventDetails
-	return decodeUnion(b, (*plain)(v), &v.Data, "type")
+	return decodeUnion(b, (*plain)(v), "data", "type")
 }
 
 // EventError is the error of [Event].

@@ -27,13 +27,13 @@ type ExperimentsService struct {
 // Scopes: read:experimentation. Beta.
 //
 //auth0:op GET /experimentation/experiments
-func (s *ExperimentsService) List(ctx context.Context, params *ExperimentListParams, opts ...auth0.RequestOption) (*auth0.Page[Experiment], error) {
-	return auth0.List[Experiment](ctx, s.c, "/api/v2/experimentation/experiments", nil, params, auth0.Paging{Items: "experiments", Checkpoint: true, Max: 50}, opts)
+func (s *ExperimentsService) List(ctx context.Context, params *ExperimentListParams, opts ...auth0.RequestOption) (*auth0.Page[*Experiment], error) {
+	return auth0.List[*Experiment](ctx, s.c, "/api/v2/experimentation/experiments", nil, params, auth0.Paging{Items: "experiments", Checkpoint: true, Max: 50}, opts)
 }
 
 // All iterates over what [ExperimentsService.List] lists, page by page.
-func (s *ExperimentsService) All(ctx context.Context, params *ExperimentListParams, opts ...auth0.RequestOption) iter.Seq2[Experiment, error] {
-	return auth0.All[Experiment](ctx, s.c, "/api/v2/experimentation/experiments", nil, params, auth0.Paging{Items: "experiments", Checkpoint: true, Max: 50}, opts)
+func (s *ExperimentsService) All(ctx context.Context, params *ExperimentListParams, opts ...auth0.RequestOption) iter.Seq2[*Experiment, error] {
+	return auth0.All[*Experiment](ctx, s.c, "/api/v2/experimentation/experiments", nil, params, auth0.Paging{Items: "experiments", Checkpoint: true, Max: 50}, opts)
 }
 
 // Create makes an experiment, and returns it.
@@ -42,7 +42,9 @@ func (s *ExperimentsService) All(ctx context.Context, params *ExperimentListPara
 //
 //auth0:op POST /experimentation/experiments
 func (s *ExperimentsService) Create(ctx context.Context, body ExperimentCreate, opts ...auth0.RequestOption) (*Experiment, error) {
-	return call[*Experiment](ctx, s.c, "POST", "/api/v2/experimentation/experiments", nil, nil, body, opts)
+	var v *Experiment
+	err := call(ctx, s.c, "POST", "/api/v2/experimentation/experiments", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one experiment.
@@ -51,7 +53,9 @@ func (s *ExperimentsService) Create(ctx context.Context, body ExperimentCreate, 
 //
 //auth0:op GET /experimentation/experiments/{id}
 func (s *ExperimentsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*Experiment, error) {
-	return call[*Experiment](ctx, s.c, "GET", "/api/v2/experimentation/experiments/{id}", []string{id}, nil, nil, opts)
+	var v *Experiment
+	err := call(ctx, s.c, "GET", "/api/v2/experimentation/experiments/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes an experiment.
@@ -60,8 +64,7 @@ func (s *ExperimentsService) Get(ctx context.Context, id string, opts ...auth0.R
 //
 //auth0:op DELETE /experimentation/experiments/{id}
 func (s *ExperimentsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/experimentation/experiments/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/experimentation/experiments/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of an experiment, and returns it.
@@ -70,7 +73,9 @@ func (s *ExperimentsService) Delete(ctx context.Context, id string, opts ...auth
 //
 //auth0:op PATCH /experimentation/experiments/{id}
 func (s *ExperimentsService) Update(ctx context.Context, id string, body ExperimentUpdate, opts ...auth0.RequestOption) (*Experiment, error) {
-	return call[*Experiment](ctx, s.c, "PATCH", "/api/v2/experimentation/experiments/{id}", []string{id}, nil, body, opts)
+	var v *Experiment
+	err := call(ctx, s.c, "PATCH", "/api/v2/experimentation/experiments/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // UpdateStatus starts, pauses or ends an experiment, and returns it.
@@ -79,7 +84,9 @@ func (s *ExperimentsService) Update(ctx context.Context, id string, body Experim
 //
 //auth0:op POST /experimentation/experiments/{id}/status
 func (s *ExperimentsService) UpdateStatus(ctx context.Context, id string, body ExperimentStatusUpdate, opts ...auth0.RequestOption) (*Experiment, error) {
-	return call[*Experiment](ctx, s.c, "POST", "/api/v2/experimentation/experiments/{id}/status", []string{id}, nil, body, opts)
+	var v *Experiment
+	err := call(ctx, s.c, "POST", "/api/v2/experimentation/experiments/{id}/status", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Validate checks whether an experiment could start.
@@ -88,7 +95,9 @@ func (s *ExperimentsService) UpdateStatus(ctx context.Context, id string, body E
 //
 //auth0:op POST /experimentation/experiments/{id}/validate
 func (s *ExperimentsService) Validate(ctx context.Context, id string, opts ...auth0.RequestOption) (*ExperimentValidation, error) {
-	return call[*ExperimentValidation](ctx, s.c, "POST", "/api/v2/experimentation/experiments/{id}/validate", []string{id}, nil, nil, opts)
+	var v *ExperimentValidation
+	err := call(ctx, s.c, "POST", "/api/v2/experimentation/experiments/{id}/validate", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // FeatureFlagsService is api.Experimentation.FeatureFlags. Feature flags.
@@ -103,13 +112,13 @@ type FeatureFlagsService struct {
 // Scopes: read:experimentation. Beta.
 //
 //auth0:op GET /experimentation/feature-flags
-func (s *FeatureFlagsService) List(ctx context.Context, params *FeatureFlagListParams, opts ...auth0.RequestOption) (*auth0.Page[FeatureFlag], error) {
-	return auth0.List[FeatureFlag](ctx, s.c, "/api/v2/experimentation/feature-flags", nil, params, auth0.Paging{Items: "feature_flags", Checkpoint: true, Max: 50}, opts)
+func (s *FeatureFlagsService) List(ctx context.Context, params *FeatureFlagListParams, opts ...auth0.RequestOption) (*auth0.Page[*FeatureFlag], error) {
+	return auth0.List[*FeatureFlag](ctx, s.c, "/api/v2/experimentation/feature-flags", nil, params, auth0.Paging{Items: "feature_flags", Checkpoint: true, Max: 50}, opts)
 }
 
 // All iterates over what [FeatureFlagsService.List] lists, page by page.
-func (s *FeatureFlagsService) All(ctx context.Context, params *FeatureFlagListParams, opts ...auth0.RequestOption) iter.Seq2[FeatureFlag, error] {
-	return auth0.All[FeatureFlag](ctx, s.c, "/api/v2/experimentation/feature-flags", nil, params, auth0.Paging{Items: "feature_flags", Checkpoint: true, Max: 50}, opts)
+func (s *FeatureFlagsService) All(ctx context.Context, params *FeatureFlagListParams, opts ...auth0.RequestOption) iter.Seq2[*FeatureFlag, error] {
+	return auth0.All[*FeatureFlag](ctx, s.c, "/api/v2/experimentation/feature-flags", nil, params, auth0.Paging{Items: "feature_flags", Checkpoint: true, Max: 50}, opts)
 }
 
 // Create makes a feature flag, and returns it.
@@ -118,7 +127,9 @@ func (s *FeatureFlagsService) All(ctx context.Context, params *FeatureFlagListPa
 //
 //auth0:op POST /experimentation/feature-flags
 func (s *FeatureFlagsService) Create(ctx context.Context, body FeatureFlagCreate, opts ...auth0.RequestOption) (*FeatureFlag, error) {
-	return call[*FeatureFlag](ctx, s.c, "POST", "/api/v2/experimentation/feature-flags", nil, nil, body, opts)
+	var v *FeatureFlag
+	err := call(ctx, s.c, "POST", "/api/v2/experimentation/feature-flags", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one feature flag.
@@ -127,7 +138,9 @@ func (s *FeatureFlagsService) Create(ctx context.Context, body FeatureFlagCreate
 //
 //auth0:op GET /experimentation/feature-flags/{id}
 func (s *FeatureFlagsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*FeatureFlag, error) {
-	return call[*FeatureFlag](ctx, s.c, "GET", "/api/v2/experimentation/feature-flags/{id}", []string{id}, nil, nil, opts)
+	var v *FeatureFlag
+	err := call(ctx, s.c, "GET", "/api/v2/experimentation/feature-flags/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a feature flag.
@@ -136,8 +149,7 @@ func (s *FeatureFlagsService) Get(ctx context.Context, id string, opts ...auth0.
 //
 //auth0:op DELETE /experimentation/feature-flags/{id}
 func (s *FeatureFlagsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/experimentation/feature-flags/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/experimentation/feature-flags/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a feature flag, and returns it.
@@ -146,7 +158,9 @@ func (s *FeatureFlagsService) Delete(ctx context.Context, id string, opts ...aut
 //
 //auth0:op PATCH /experimentation/feature-flags/{id}
 func (s *FeatureFlagsService) Update(ctx context.Context, id string, body FeatureFlagUpdate, opts ...auth0.RequestOption) (*FeatureFlag, error) {
-	return call[*FeatureFlag](ctx, s.c, "PATCH", "/api/v2/experimentation/feature-flags/{id}", []string{id}, nil, body, opts)
+	var v *FeatureFlag
+	err := call(ctx, s.c, "PATCH", "/api/v2/experimentation/feature-flags/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // UpdateStatus turns a feature flag on or off, and returns it.
@@ -155,7 +169,9 @@ func (s *FeatureFlagsService) Update(ctx context.Context, id string, body Featur
 //
 //auth0:op POST /experimentation/feature-flags/{id}/status
 func (s *FeatureFlagsService) UpdateStatus(ctx context.Context, id string, body FeatureFlagStatusUpdate, opts ...auth0.RequestOption) (*FeatureFlag, error) {
-	return call[*FeatureFlag](ctx, s.c, "POST", "/api/v2/experimentation/feature-flags/{id}/status", []string{id}, nil, body, opts)
+	var v *FeatureFlag
+	err := call(ctx, s.c, "POST", "/api/v2/experimentation/feature-flags/{id}/status", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // VariationsService is api.Experimentation.FeatureFlags.Variations. Variations of a feature flag.
@@ -169,7 +185,9 @@ type VariationsService struct {
 //
 //auth0:op GET /experimentation/feature-flags/{id}/variations
 func (s *VariationsService) List(ctx context.Context, id string, opts ...auth0.RequestOption) ([]Variation, error) {
-	return list[Variation](ctx, s.c, "GET", "/api/v2/experimentation/feature-flags/{id}/variations", []string{id}, nil, nil, opts)
+	var v []Variation
+	err := list(ctx, s.c, "GET", "/api/v2/experimentation/feature-flags/{id}/variations", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Create makes a variation of a feature flag, and returns it.
@@ -178,7 +196,9 @@ func (s *VariationsService) List(ctx context.Context, id string, opts ...auth0.R
 //
 //auth0:op POST /experimentation/feature-flags/{id}/variations
 func (s *VariationsService) Create(ctx context.Context, id string, body VariationCreate, opts ...auth0.RequestOption) (*Variation, error) {
-	return call[*Variation](ctx, s.c, "POST", "/api/v2/experimentation/feature-flags/{id}/variations", []string{id}, nil, body, opts)
+	var v *Variation
+	err := call(ctx, s.c, "POST", "/api/v2/experimentation/feature-flags/{id}/variations", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one variation of a feature flag.
@@ -187,7 +207,9 @@ func (s *VariationsService) Create(ctx context.Context, id string, body Variatio
 //
 //auth0:op GET /experimentation/feature-flags/{id}/variations/{vid}
 func (s *VariationsService) Get(ctx context.Context, id, vid string, opts ...auth0.RequestOption) (*Variation, error) {
-	return call[*Variation](ctx, s.c, "GET", "/api/v2/experimentation/feature-flags/{id}/variations/{vid}", []string{id, vid}, nil, nil, opts)
+	var v *Variation
+	err := call(ctx, s.c, "GET", "/api/v2/experimentation/feature-flags/{id}/variations/{vid}", []string{id, vid}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a variation of a feature flag.
@@ -196,8 +218,7 @@ func (s *VariationsService) Get(ctx context.Context, id, vid string, opts ...aut
 //
 //auth0:op DELETE /experimentation/feature-flags/{id}/variations/{vid}
 func (s *VariationsService) Delete(ctx context.Context, id, vid string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/experimentation/feature-flags/{id}/variations/{vid}", []string{id, vid}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/experimentation/feature-flags/{id}/variations/{vid}", []string{id, vid}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a variation of a feature flag, and returns it.
@@ -206,7 +227,9 @@ func (s *VariationsService) Delete(ctx context.Context, id, vid string, opts ...
 //
 //auth0:op PATCH /experimentation/feature-flags/{id}/variations/{vid}
 func (s *VariationsService) Update(ctx context.Context, id, vid string, body VariationUpdate, opts ...auth0.RequestOption) (*Variation, error) {
-	return call[*Variation](ctx, s.c, "PATCH", "/api/v2/experimentation/feature-flags/{id}/variations/{vid}", []string{id, vid}, nil, body, opts)
+	var v *Variation
+	err := call(ctx, s.c, "PATCH", "/api/v2/experimentation/feature-flags/{id}/variations/{vid}", []string{id, vid}, nil, body, &v, opts)
+	return v, err
 }
 
 // SegmentsService is api.Experimentation.Segments. The users that an experiment is for.
@@ -219,13 +242,13 @@ type SegmentsService struct {
 // Scopes: read:experimentation. Beta.
 //
 //auth0:op GET /experimentation/segments
-func (s *SegmentsService) List(ctx context.Context, params *SegmentListParams, opts ...auth0.RequestOption) (*auth0.Page[Segment], error) {
-	return auth0.List[Segment](ctx, s.c, "/api/v2/experimentation/segments", nil, params, auth0.Paging{Items: "segments", Checkpoint: true, Max: 50}, opts)
+func (s *SegmentsService) List(ctx context.Context, params *SegmentListParams, opts ...auth0.RequestOption) (*auth0.Page[*Segment], error) {
+	return auth0.List[*Segment](ctx, s.c, "/api/v2/experimentation/segments", nil, params, auth0.Paging{Items: "segments", Checkpoint: true, Max: 50}, opts)
 }
 
 // All iterates over what [SegmentsService.List] lists, page by page.
-func (s *SegmentsService) All(ctx context.Context, params *SegmentListParams, opts ...auth0.RequestOption) iter.Seq2[Segment, error] {
-	return auth0.All[Segment](ctx, s.c, "/api/v2/experimentation/segments", nil, params, auth0.Paging{Items: "segments", Checkpoint: true, Max: 50}, opts)
+func (s *SegmentsService) All(ctx context.Context, params *SegmentListParams, opts ...auth0.RequestOption) iter.Seq2[*Segment, error] {
+	return auth0.All[*Segment](ctx, s.c, "/api/v2/experimentation/segments", nil, params, auth0.Paging{Items: "segments", Checkpoint: true, Max: 50}, opts)
 }
 
 // Create makes a segment, and returns it.
@@ -234,7 +257,9 @@ func (s *SegmentsService) All(ctx context.Context, params *SegmentListParams, op
 //
 //auth0:op POST /experimentation/segments
 func (s *SegmentsService) Create(ctx context.Context, body SegmentCreate, opts ...auth0.RequestOption) (*Segment, error) {
-	return call[*Segment](ctx, s.c, "POST", "/api/v2/experimentation/segments", nil, nil, body, opts)
+	var v *Segment
+	err := call(ctx, s.c, "POST", "/api/v2/experimentation/segments", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one segment.
@@ -243,7 +268,9 @@ func (s *SegmentsService) Create(ctx context.Context, body SegmentCreate, opts .
 //
 //auth0:op GET /experimentation/segments/{id}
 func (s *SegmentsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*Segment, error) {
-	return call[*Segment](ctx, s.c, "GET", "/api/v2/experimentation/segments/{id}", []string{id}, nil, nil, opts)
+	var v *Segment
+	err := call(ctx, s.c, "GET", "/api/v2/experimentation/segments/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a segment.
@@ -252,8 +279,7 @@ func (s *SegmentsService) Get(ctx context.Context, id string, opts ...auth0.Requ
 //
 //auth0:op DELETE /experimentation/segments/{id}
 func (s *SegmentsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/experimentation/segments/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/experimentation/segments/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a segment, and returns it.
@@ -262,7 +288,9 @@ func (s *SegmentsService) Delete(ctx context.Context, id string, opts ...auth0.R
 //
 //auth0:op PATCH /experimentation/segments/{id}
 func (s *SegmentsService) Update(ctx context.Context, id string, body SegmentUpdate, opts ...auth0.RequestOption) (*Segment, error) {
-	return call[*Segment](ctx, s.c, "PATCH", "/api/v2/experimentation/segments/{id}", []string{id}, nil, body, opts)
+	var v *Segment
+	err := call(ctx, s.c, "PATCH", "/api/v2/experimentation/segments/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // ExperimentListParams are the parameters of [ExperimentsService.List].

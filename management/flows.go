@@ -24,13 +24,13 @@ type FlowsService struct {
 // Scopes: read:flows. Generally available.
 //
 //auth0:op GET /flows
-func (s *FlowsService) List(ctx context.Context, params *FlowListParams, opts ...auth0.RequestOption) (*auth0.Page[FlowSummary], error) {
-	return auth0.List[FlowSummary](ctx, s.c, "/api/v2/flows", nil, params, auth0.Paging{Items: "flows", Offset: true, Totals: true, Max: 100}, opts)
+func (s *FlowsService) List(ctx context.Context, params *FlowListParams, opts ...auth0.RequestOption) (*auth0.Page[*FlowSummary], error) {
+	return auth0.List[*FlowSummary](ctx, s.c, "/api/v2/flows", nil, params, auth0.Paging{Items: "flows", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [FlowsService.List] lists, page by page.
-func (s *FlowsService) All(ctx context.Context, params *FlowListParams, opts ...auth0.RequestOption) iter.Seq2[FlowSummary, error] {
-	return auth0.All[FlowSummary](ctx, s.c, "/api/v2/flows", nil, params, auth0.Paging{Items: "flows", Offset: true, Totals: true, Max: 100}, opts)
+func (s *FlowsService) All(ctx context.Context, params *FlowListParams, opts ...auth0.RequestOption) iter.Seq2[*FlowSummary, error] {
+	return auth0.All[*FlowSummary](ctx, s.c, "/api/v2/flows", nil, params, auth0.Paging{Items: "flows", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Create makes a flow, and returns it.
@@ -39,7 +39,9 @@ func (s *FlowsService) All(ctx context.Context, params *FlowListParams, opts ...
 //
 //auth0:op POST /flows
 func (s *FlowsService) Create(ctx context.Context, body FlowCreate, opts ...auth0.RequestOption) (*Flow, error) {
-	return call[*Flow](ctx, s.c, "POST", "/api/v2/flows", nil, nil, body, opts)
+	var v *Flow
+	err := call(ctx, s.c, "POST", "/api/v2/flows", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one flow.
@@ -48,7 +50,9 @@ func (s *FlowsService) Create(ctx context.Context, body FlowCreate, opts ...auth
 //
 //auth0:op GET /flows/{id}
 func (s *FlowsService) Get(ctx context.Context, id string, params *FlowGetParams, opts ...auth0.RequestOption) (*Flow, error) {
-	return call[*Flow](ctx, s.c, "GET", "/api/v2/flows/{id}", []string{id}, params, nil, opts)
+	var v *Flow
+	err := call(ctx, s.c, "GET", "/api/v2/flows/{id}", []string{id}, params, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a flow.
@@ -57,8 +61,7 @@ func (s *FlowsService) Get(ctx context.Context, id string, params *FlowGetParams
 //
 //auth0:op DELETE /flows/{id}
 func (s *FlowsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/flows/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/flows/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a flow, and returns it.
@@ -67,7 +70,9 @@ func (s *FlowsService) Delete(ctx context.Context, id string, opts ...auth0.Requ
 //
 //auth0:op PATCH /flows/{id}
 func (s *FlowsService) Update(ctx context.Context, id string, body FlowUpdate, opts ...auth0.RequestOption) (*Flow, error) {
-	return call[*Flow](ctx, s.c, "PATCH", "/api/v2/flows/{id}", []string{id}, nil, body, opts)
+	var v *Flow
+	err := call(ctx, s.c, "PATCH", "/api/v2/flows/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // FlowVaultService is api.Flows.Vault. The vault of flows.
@@ -85,13 +90,13 @@ type FlowVaultConnectionsService struct {
 // Scopes: read:flows_vault_connections. Generally available.
 //
 //auth0:op GET /flows/vault/connections
-func (s *FlowVaultConnectionsService) List(ctx context.Context, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[VaultConnectionSummary], error) {
-	return auth0.List[VaultConnectionSummary](ctx, s.c, "/api/v2/flows/vault/connections", nil, params, auth0.Paging{Items: "connections", Offset: true, Totals: true, Max: 100}, opts)
+func (s *FlowVaultConnectionsService) List(ctx context.Context, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[*VaultConnectionSummary], error) {
+	return auth0.List[*VaultConnectionSummary](ctx, s.c, "/api/v2/flows/vault/connections", nil, params, auth0.Paging{Items: "connections", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [FlowVaultConnectionsService.List] lists, page by page.
-func (s *FlowVaultConnectionsService) All(ctx context.Context, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[VaultConnectionSummary, error] {
-	return auth0.All[VaultConnectionSummary](ctx, s.c, "/api/v2/flows/vault/connections", nil, params, auth0.Paging{Items: "connections", Offset: true, Totals: true, Max: 100}, opts)
+func (s *FlowVaultConnectionsService) All(ctx context.Context, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[*VaultConnectionSummary, error] {
+	return auth0.All[*VaultConnectionSummary](ctx, s.c, "/api/v2/flows/vault/connections", nil, params, auth0.Paging{Items: "connections", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Create makes a vault connection, and returns it.
@@ -100,7 +105,9 @@ func (s *FlowVaultConnectionsService) All(ctx context.Context, params *PageParam
 //
 //auth0:op POST /flows/vault/connections
 func (s *FlowVaultConnectionsService) Create(ctx context.Context, body VaultConnectionCreate, opts ...auth0.RequestOption) (*VaultConnection, error) {
-	return call[*VaultConnection](ctx, s.c, "POST", "/api/v2/flows/vault/connections", nil, nil, body, opts)
+	var v *VaultConnection
+	err := call(ctx, s.c, "POST", "/api/v2/flows/vault/connections", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one vault connection.
@@ -109,7 +116,9 @@ func (s *FlowVaultConnectionsService) Create(ctx context.Context, body VaultConn
 //
 //auth0:op GET /flows/vault/connections/{id}
 func (s *FlowVaultConnectionsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*VaultConnection, error) {
-	return call[*VaultConnection](ctx, s.c, "GET", "/api/v2/flows/vault/connections/{id}", []string{id}, nil, nil, opts)
+	var v *VaultConnection
+	err := call(ctx, s.c, "GET", "/api/v2/flows/vault/connections/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a vault connection.
@@ -118,8 +127,7 @@ func (s *FlowVaultConnectionsService) Get(ctx context.Context, id string, opts .
 //
 //auth0:op DELETE /flows/vault/connections/{id}
 func (s *FlowVaultConnectionsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/flows/vault/connections/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/flows/vault/connections/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a vault connection, and returns it.
@@ -128,7 +136,9 @@ func (s *FlowVaultConnectionsService) Delete(ctx context.Context, id string, opt
 //
 //auth0:op PATCH /flows/vault/connections/{id}
 func (s *FlowVaultConnectionsService) Update(ctx context.Context, id string, body VaultConnectionUpdate, opts ...auth0.RequestOption) (*VaultConnection, error) {
-	return call[*VaultConnection](ctx, s.c, "PATCH", "/api/v2/flows/vault/connections/{id}", []string{id}, nil, body, opts)
+	var v *VaultConnection
+	err := call(ctx, s.c, "PATCH", "/api/v2/flows/vault/connections/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // FlowExecutionsService is api.Flows.Executions. Executions of flows.
@@ -141,13 +151,13 @@ type FlowExecutionsService struct {
 // Scopes: read:flows_executions. Generally available.
 //
 //auth0:op GET /flows/{flow_id}/executions
-func (s *FlowExecutionsService) List(ctx context.Context, flowID string, params *AnyPageParams, opts ...auth0.RequestOption) (*auth0.Page[FlowExecutionSummary], error) {
-	return auth0.List[FlowExecutionSummary](ctx, s.c, "/api/v2/flows/{flow_id}/executions", []string{flowID}, params, auth0.Paging{Items: "executions", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *FlowExecutionsService) List(ctx context.Context, flowID string, params *AnyPageParams, opts ...auth0.RequestOption) (*auth0.Page[*FlowExecutionSummary], error) {
+	return auth0.List[*FlowExecutionSummary](ctx, s.c, "/api/v2/flows/{flow_id}/executions", []string{flowID}, params, auth0.Paging{Items: "executions", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [FlowExecutionsService.List] lists, page by page.
-func (s *FlowExecutionsService) All(ctx context.Context, flowID string, params *AnyPageParams, opts ...auth0.RequestOption) iter.Seq2[FlowExecutionSummary, error] {
-	return auth0.All[FlowExecutionSummary](ctx, s.c, "/api/v2/flows/{flow_id}/executions", []string{flowID}, params, auth0.Paging{Items: "executions", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *FlowExecutionsService) All(ctx context.Context, flowID string, params *AnyPageParams, opts ...auth0.RequestOption) iter.Seq2[*FlowExecutionSummary, error] {
+	return auth0.All[*FlowExecutionSummary](ctx, s.c, "/api/v2/flows/{flow_id}/executions", []string{flowID}, params, auth0.Paging{Items: "executions", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // Get returns one execution of a flow.
@@ -156,7 +166,9 @@ func (s *FlowExecutionsService) All(ctx context.Context, flowID string, params *
 //
 //auth0:op GET /flows/{flow_id}/executions/{execution_id}
 func (s *FlowExecutionsService) Get(ctx context.Context, flowID, executionID string, params *FlowExecutionGetParams, opts ...auth0.RequestOption) (*FlowExecution, error) {
-	return call[*FlowExecution](ctx, s.c, "GET", "/api/v2/flows/{flow_id}/executions/{execution_id}", []string{flowID, executionID}, params, nil, opts)
+	var v *FlowExecution
+	err := call(ctx, s.c, "GET", "/api/v2/flows/{flow_id}/executions/{execution_id}", []string{flowID, executionID}, params, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes an execution of a flow.
@@ -165,8 +177,7 @@ func (s *FlowExecutionsService) Get(ctx context.Context, flowID, executionID str
 //
 //auth0:op DELETE /flows/{flow_id}/executions/{execution_id}
 func (s *FlowExecutionsService) Delete(ctx context.Context, flowID, executionID string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/flows/{flow_id}/executions/{execution_id}", []string{flowID, executionID}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/flows/{flow_id}/executions/{execution_id}", []string{flowID, executionID}, nil, nil, nil, opts)
 }
 
 // FlowListParams are the parameters of [FlowsService.List].
@@ -212,7 +223,7 @@ type FlowAction struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (v *FlowAction) UnmarshalJSON(b []byte) error {
 	type plain FlowAction
-	return decodeUnion(b, (*plain)(v), &v.Params, "type", "action")
+	return decodeUnion(b, (*plain)(v), "params", "type", "action")
 }
 
 // FlowActionActivecampaignListContacts is the variant of [FlowActionParams] for ACTIVECAMPAIGN LIST_CONTACTS.

@@ -21,13 +21,13 @@ type FormsService struct {
 // Scopes: read:forms. Generally available.
 //
 //auth0:op GET /forms
-func (s *FormsService) List(ctx context.Context, params *FormListParams, opts ...auth0.RequestOption) (*auth0.Page[FormSummary], error) {
-	return auth0.List[FormSummary](ctx, s.c, "/api/v2/forms", nil, params, auth0.Paging{Items: "forms", Offset: true, Totals: true, Max: 100}, opts)
+func (s *FormsService) List(ctx context.Context, params *FormListParams, opts ...auth0.RequestOption) (*auth0.Page[*FormSummary], error) {
+	return auth0.List[*FormSummary](ctx, s.c, "/api/v2/forms", nil, params, auth0.Paging{Items: "forms", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [FormsService.List] lists, page by page.
-func (s *FormsService) All(ctx context.Context, params *FormListParams, opts ...auth0.RequestOption) iter.Seq2[FormSummary, error] {
-	return auth0.All[FormSummary](ctx, s.c, "/api/v2/forms", nil, params, auth0.Paging{Items: "forms", Offset: true, Totals: true, Max: 100}, opts)
+func (s *FormsService) All(ctx context.Context, params *FormListParams, opts ...auth0.RequestOption) iter.Seq2[*FormSummary, error] {
+	return auth0.All[*FormSummary](ctx, s.c, "/api/v2/forms", nil, params, auth0.Paging{Items: "forms", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Create makes a form, and returns it.
@@ -36,7 +36,9 @@ func (s *FormsService) All(ctx context.Context, params *FormListParams, opts ...
 //
 //auth0:op POST /forms
 func (s *FormsService) Create(ctx context.Context, body FormCreate, opts ...auth0.RequestOption) (*Form, error) {
-	return call[*Form](ctx, s.c, "POST", "/api/v2/forms", nil, nil, body, opts)
+	var v *Form
+	err := call(ctx, s.c, "POST", "/api/v2/forms", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one form.
@@ -45,7 +47,9 @@ func (s *FormsService) Create(ctx context.Context, body FormCreate, opts ...auth
 //
 //auth0:op GET /forms/{id}
 func (s *FormsService) Get(ctx context.Context, id string, params *FormGetParams, opts ...auth0.RequestOption) (*Form, error) {
-	return call[*Form](ctx, s.c, "GET", "/api/v2/forms/{id}", []string{id}, params, nil, opts)
+	var v *Form
+	err := call(ctx, s.c, "GET", "/api/v2/forms/{id}", []string{id}, params, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a form.
@@ -54,8 +58,7 @@ func (s *FormsService) Get(ctx context.Context, id string, params *FormGetParams
 //
 //auth0:op DELETE /forms/{id}
 func (s *FormsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/forms/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/forms/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a form, and returns it.
@@ -64,7 +67,9 @@ func (s *FormsService) Delete(ctx context.Context, id string, opts ...auth0.Requ
 //
 //auth0:op PATCH /forms/{id}
 func (s *FormsService) Update(ctx context.Context, id string, body FormUpdate, opts ...auth0.RequestOption) (*Form, error) {
-	return call[*Form](ctx, s.c, "PATCH", "/api/v2/forms/{id}", []string{id}, nil, body, opts)
+	var v *Form
+	err := call(ctx, s.c, "PATCH", "/api/v2/forms/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // FormListParams are the parameters of [FormsService.List].
@@ -172,7 +177,7 @@ type FormComponent struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (v *FormComponent) UnmarshalJSON(b []byte) error {
 	type plain FormComponent
-	return decodeUnion(b, (*plain)(v), &v.Config, "type")
+	return decodeUnion(b, (*plain)(v), "config", "type")
 }
 
 // FormComponentCategory is the category of [FormComponent].
@@ -545,7 +550,7 @@ type FormNode struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (v *FormNode) UnmarshalJSON(b []byte) error {
 	type plain FormNode
-	return decodeUnion(b, (*plain)(v), &v.Config, "type")
+	return decodeUnion(b, (*plain)(v), "config", "type")
 }
 
 // FormNodeConfig is the config of [FormNode].

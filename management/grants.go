@@ -19,13 +19,13 @@ type UserGrantsService struct {
 // Scopes: read:grants. Generally available.
 //
 //auth0:op GET /grants
-func (s *UserGrantsService) List(ctx context.Context, params *UserGrantListParams, opts ...auth0.RequestOption) (*auth0.Page[UserGrant], error) {
-	return auth0.List[UserGrant](ctx, s.c, "/api/v2/grants", nil, params, auth0.Paging{Items: "grants", Offset: true, Totals: true, Max: 100}, opts)
+func (s *UserGrantsService) List(ctx context.Context, params *UserGrantListParams, opts ...auth0.RequestOption) (*auth0.Page[*UserGrant], error) {
+	return auth0.List[*UserGrant](ctx, s.c, "/api/v2/grants", nil, params, auth0.Paging{Items: "grants", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [UserGrantsService.List] lists, page by page.
-func (s *UserGrantsService) All(ctx context.Context, params *UserGrantListParams, opts ...auth0.RequestOption) iter.Seq2[UserGrant, error] {
-	return auth0.All[UserGrant](ctx, s.c, "/api/v2/grants", nil, params, auth0.Paging{Items: "grants", Offset: true, Totals: true, Max: 100}, opts)
+func (s *UserGrantsService) All(ctx context.Context, params *UserGrantListParams, opts ...auth0.RequestOption) iter.Seq2[*UserGrant, error] {
+	return auth0.All[*UserGrant](ctx, s.c, "/api/v2/grants", nil, params, auth0.Paging{Items: "grants", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // DeleteByUserID deletes all grants of a user.
@@ -34,8 +34,7 @@ func (s *UserGrantsService) All(ctx context.Context, params *UserGrantListParams
 //
 //auth0:op DELETE /grants
 func (s *UserGrantsService) DeleteByUserID(ctx context.Context, params *UserGrantDeleteByUserIDParams, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/grants", nil, params, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/grants", nil, params, nil, nil, opts)
 }
 
 // Delete deletes a grant.
@@ -44,8 +43,7 @@ func (s *UserGrantsService) DeleteByUserID(ctx context.Context, params *UserGran
 //
 //auth0:op DELETE /grants/{id}
 func (s *UserGrantsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/grants/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/grants/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // UserGrantListParams are the parameters of [UserGrantsService.List].

@@ -23,13 +23,13 @@ type GroupsService struct {
 // Scopes: read:groups. Generally available.
 //
 //auth0:op GET /groups
-func (s *GroupsService) List(ctx context.Context, params *GroupListParams, opts ...auth0.RequestOption) (*auth0.Page[Group], error) {
-	return auth0.List[Group](ctx, s.c, "/api/v2/groups", nil, params, auth0.Paging{Items: "groups", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *GroupsService) List(ctx context.Context, params *GroupListParams, opts ...auth0.RequestOption) (*auth0.Page[*Group], error) {
+	return auth0.List[*Group](ctx, s.c, "/api/v2/groups", nil, params, auth0.Paging{Items: "groups", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [GroupsService.List] lists, page by page.
-func (s *GroupsService) All(ctx context.Context, params *GroupListParams, opts ...auth0.RequestOption) iter.Seq2[Group, error] {
-	return auth0.All[Group](ctx, s.c, "/api/v2/groups", nil, params, auth0.Paging{Items: "groups", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *GroupsService) All(ctx context.Context, params *GroupListParams, opts ...auth0.RequestOption) iter.Seq2[*Group, error] {
+	return auth0.All[*Group](ctx, s.c, "/api/v2/groups", nil, params, auth0.Paging{Items: "groups", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // Get returns one group.
@@ -38,7 +38,9 @@ func (s *GroupsService) All(ctx context.Context, params *GroupListParams, opts .
 //
 //auth0:op GET /groups/{id}
 func (s *GroupsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*Group, error) {
-	return call[*Group](ctx, s.c, "GET", "/api/v2/groups/{id}", []string{id}, nil, nil, opts)
+	var v *Group
+	err := call(ctx, s.c, "GET", "/api/v2/groups/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a group.
@@ -47,8 +49,7 @@ func (s *GroupsService) Get(ctx context.Context, id string, opts ...auth0.Reques
 //
 //auth0:op DELETE /groups/{id}
 func (s *GroupsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/groups/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/groups/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // GroupMembersService is api.Groups.Members. Members of groups.
@@ -61,13 +62,13 @@ type GroupMembersService struct {
 // Scopes: read:group_members. Generally available.
 //
 //auth0:op GET /groups/{id}/members
-func (s *GroupMembersService) List(ctx context.Context, id string, params *GroupMemberListParams, opts ...auth0.RequestOption) (*auth0.Page[GroupMember], error) {
-	return auth0.List[GroupMember](ctx, s.c, "/api/v2/groups/{id}/members", []string{id}, params, auth0.Paging{Items: "members", Checkpoint: true, Max: 100}, opts)
+func (s *GroupMembersService) List(ctx context.Context, id string, params *GroupMemberListParams, opts ...auth0.RequestOption) (*auth0.Page[*GroupMember], error) {
+	return auth0.List[*GroupMember](ctx, s.c, "/api/v2/groups/{id}/members", []string{id}, params, auth0.Paging{Items: "members", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [GroupMembersService.List] lists, page by page.
-func (s *GroupMembersService) All(ctx context.Context, id string, params *GroupMemberListParams, opts ...auth0.RequestOption) iter.Seq2[GroupMember, error] {
-	return auth0.All[GroupMember](ctx, s.c, "/api/v2/groups/{id}/members", []string{id}, params, auth0.Paging{Items: "members", Checkpoint: true, Max: 100}, opts)
+func (s *GroupMembersService) All(ctx context.Context, id string, params *GroupMemberListParams, opts ...auth0.RequestOption) iter.Seq2[*GroupMember, error] {
+	return auth0.All[*GroupMember](ctx, s.c, "/api/v2/groups/{id}/members", []string{id}, params, auth0.Paging{Items: "members", Checkpoint: true, Max: 100}, opts)
 }
 
 // GroupRolesService is api.Groups.Roles. Roles that the members of a group have.
@@ -80,13 +81,13 @@ type GroupRolesService struct {
 // Scopes: read:group_roles. Generally available.
 //
 //auth0:op GET /groups/{id}/roles
-func (s *GroupRolesService) List(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[Role], error) {
-	return auth0.List[Role](ctx, s.c, "/api/v2/groups/{id}/roles", []string{id}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
+func (s *GroupRolesService) List(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*Role], error) {
+	return auth0.List[*Role](ctx, s.c, "/api/v2/groups/{id}/roles", []string{id}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
 }
 
 // All iterates over what [GroupRolesService.List] lists, page by page.
-func (s *GroupRolesService) All(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[Role, error] {
-	return auth0.All[Role](ctx, s.c, "/api/v2/groups/{id}/roles", []string{id}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
+func (s *GroupRolesService) All(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*Role, error] {
+	return auth0.All[*Role](ctx, s.c, "/api/v2/groups/{id}/roles", []string{id}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
 }
 
 // Delete takes roles from a group.
@@ -95,8 +96,7 @@ func (s *GroupRolesService) All(ctx context.Context, id string, params *Checkpoi
 //
 //auth0:op DELETE /groups/{id}/roles
 func (s *GroupRolesService) Delete(ctx context.Context, id string, body RoleIDs, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/groups/{id}/roles", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/groups/{id}/roles", []string{id}, nil, body, nil, opts)
 }
 
 // Create gives roles to a group.
@@ -105,8 +105,7 @@ func (s *GroupRolesService) Delete(ctx context.Context, id string, body RoleIDs,
 //
 //auth0:op POST /groups/{id}/roles
 func (s *GroupRolesService) Create(ctx context.Context, id string, body RoleIDs, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/groups/{id}/roles", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/groups/{id}/roles", []string{id}, nil, body, nil, opts)
 }
 
 // GroupListParams are the parameters of [GroupsService.List].

@@ -26,7 +26,9 @@ type GuardianEnrollmentsService struct {
 //
 //auth0:op POST /guardian/enrollments/ticket
 func (s *GuardianEnrollmentsService) CreateTicket(ctx context.Context, body GuardianEnrollmentTicketCreate, opts ...auth0.RequestOption) (*GuardianEnrollmentTicket, error) {
-	return call[*GuardianEnrollmentTicket](ctx, s.c, "POST", "/api/v2/guardian/enrollments/ticket", nil, nil, body, opts)
+	var v *GuardianEnrollmentTicket
+	err := call(ctx, s.c, "POST", "/api/v2/guardian/enrollments/ticket", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one enrollment.
@@ -35,7 +37,9 @@ func (s *GuardianEnrollmentsService) CreateTicket(ctx context.Context, body Guar
 //
 //auth0:op GET /guardian/enrollments/{id}
 func (s *GuardianEnrollmentsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*GuardianEnrollment, error) {
-	return call[*GuardianEnrollment](ctx, s.c, "GET", "/api/v2/guardian/enrollments/{id}", []string{id}, nil, nil, opts)
+	var v *GuardianEnrollment
+	err := call(ctx, s.c, "GET", "/api/v2/guardian/enrollments/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes an enrollment.
@@ -44,8 +48,7 @@ func (s *GuardianEnrollmentsService) Get(ctx context.Context, id string, opts ..
 //
 //auth0:op DELETE /guardian/enrollments/{id}
 func (s *GuardianEnrollmentsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/guardian/enrollments/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/guardian/enrollments/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // GuardianFactorsService is api.Guardian.Factors. Factors of multi-factor authentication.
@@ -64,7 +67,9 @@ type GuardianFactorsService struct {
 //
 //auth0:op GET /guardian/factors
 func (s *GuardianFactorsService) List(ctx context.Context, opts ...auth0.RequestOption) ([]GuardianFactor, error) {
-	return list[GuardianFactor](ctx, s.c, "GET", "/api/v2/guardian/factors", nil, nil, nil, opts)
+	var v []GuardianFactor
+	err := list(ctx, s.c, "GET", "/api/v2/guardian/factors", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Set turns a factor on or off.
@@ -73,7 +78,9 @@ func (s *GuardianFactorsService) List(ctx context.Context, opts ...auth0.Request
 //
 //auth0:op PUT /guardian/factors/{name}
 func (s *GuardianFactorsService) Set(ctx context.Context, name string, body GuardianFactorSet, opts ...auth0.RequestOption) (*GuardianFactor, error) {
-	return call[*GuardianFactor](ctx, s.c, "PUT", "/api/v2/guardian/factors/{name}", []string{name}, nil, body, opts)
+	var v *GuardianFactor
+	err := call(ctx, s.c, "PUT", "/api/v2/guardian/factors/{name}", []string{name}, nil, body, &v, opts)
+	return v, err
 }
 
 // GuardianFactorDuoService is api.Guardian.Factors.Duo. Duo.
@@ -92,7 +99,9 @@ type GuardianFactorDuoSettingsService struct {
 //
 //auth0:op GET /guardian/factors/duo/settings
 func (s *GuardianFactorDuoSettingsService) Get(ctx context.Context, opts ...auth0.RequestOption) (*GuardianFactorDuoSettings, error) {
-	return call[*GuardianFactorDuoSettings](ctx, s.c, "GET", "/api/v2/guardian/factors/duo/settings", nil, nil, nil, opts)
+	var v *GuardianFactorDuoSettings
+	err := call(ctx, s.c, "GET", "/api/v2/guardian/factors/duo/settings", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Update changes the given fields of the Duo settings, and returns them.
@@ -101,7 +110,9 @@ func (s *GuardianFactorDuoSettingsService) Get(ctx context.Context, opts ...auth
 //
 //auth0:op PATCH /guardian/factors/duo/settings
 func (s *GuardianFactorDuoSettingsService) Update(ctx context.Context, body GuardianFactorDuoSettingsUpdate, opts ...auth0.RequestOption) (*GuardianFactorDuoSettings, error) {
-	return call[*GuardianFactorDuoSettings](ctx, s.c, "PATCH", "/api/v2/guardian/factors/duo/settings", nil, nil, body, opts)
+	var v *GuardianFactorDuoSettings
+	err := call(ctx, s.c, "PATCH", "/api/v2/guardian/factors/duo/settings", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Set replaces the Duo settings, and returns them.
@@ -110,7 +121,9 @@ func (s *GuardianFactorDuoSettingsService) Update(ctx context.Context, body Guar
 //
 //auth0:op PUT /guardian/factors/duo/settings
 func (s *GuardianFactorDuoSettingsService) Set(ctx context.Context, body GuardianFactorDuoSettingsSet, opts ...auth0.RequestOption) (*GuardianFactorDuoSettings, error) {
-	return call[*GuardianFactorDuoSettings](ctx, s.c, "PUT", "/api/v2/guardian/factors/duo/settings", nil, nil, body, opts)
+	var v *GuardianFactorDuoSettings
+	err := call(ctx, s.c, "PUT", "/api/v2/guardian/factors/duo/settings", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // GuardianFactorPhoneService is api.Guardian.Factors.Phone. Text and voice messages as a factor.
@@ -124,7 +137,9 @@ type GuardianFactorPhoneService struct {
 //
 //auth0:op GET /guardian/factors/phone/message-types
 func (s *GuardianFactorPhoneService) GetMessageTypes(ctx context.Context, opts ...auth0.RequestOption) ([]GuardianPhoneFactorMessageType, error) {
-	return list[GuardianPhoneFactorMessageType](ctx, s.c, "GET", "/api/v2/guardian/factors/phone/message-types", nil, nil, nil, opts)
+	var v []GuardianPhoneFactorMessageType
+	err := list(ctx, s.c, "GET", "/api/v2/guardian/factors/phone/message-types", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // SetMessageTypes sets the message types that are on.
@@ -133,7 +148,9 @@ func (s *GuardianFactorPhoneService) GetMessageTypes(ctx context.Context, opts .
 //
 //auth0:op PUT /guardian/factors/phone/message-types
 func (s *GuardianFactorPhoneService) SetMessageTypes(ctx context.Context, body GuardianPhoneMessageTypesSet, opts ...auth0.RequestOption) ([]GuardianPhoneFactorMessageType, error) {
-	return list[GuardianPhoneFactorMessageType](ctx, s.c, "PUT", "/api/v2/guardian/factors/phone/message-types", nil, nil, body, opts)
+	var v []GuardianPhoneFactorMessageType
+	err := list(ctx, s.c, "PUT", "/api/v2/guardian/factors/phone/message-types", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // GetTwilioProvider returns the Twilio settings for text and voice messages.
@@ -142,7 +159,9 @@ func (s *GuardianFactorPhoneService) SetMessageTypes(ctx context.Context, body G
 //
 //auth0:op GET /guardian/factors/phone/providers/twilio
 func (s *GuardianFactorPhoneService) GetTwilioProvider(ctx context.Context, opts ...auth0.RequestOption) (*GuardianProviderSMSTwilio, error) {
-	return call[*GuardianProviderSMSTwilio](ctx, s.c, "GET", "/api/v2/guardian/factors/phone/providers/twilio", nil, nil, nil, opts)
+	var v *GuardianProviderSMSTwilio
+	err := call(ctx, s.c, "GET", "/api/v2/guardian/factors/phone/providers/twilio", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // SetTwilioProvider sets the Twilio settings for text and voice messages.
@@ -151,7 +170,9 @@ func (s *GuardianFactorPhoneService) GetTwilioProvider(ctx context.Context, opts
 //
 //auth0:op PUT /guardian/factors/phone/providers/twilio
 func (s *GuardianFactorPhoneService) SetTwilioProvider(ctx context.Context, body GuardianProviderSMSTwilioSet, opts ...auth0.RequestOption) (*GuardianProviderSMSTwilio, error) {
-	return call[*GuardianProviderSMSTwilio](ctx, s.c, "PUT", "/api/v2/guardian/factors/phone/providers/twilio", nil, nil, body, opts)
+	var v *GuardianProviderSMSTwilio
+	err := call(ctx, s.c, "PUT", "/api/v2/guardian/factors/phone/providers/twilio", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // GetSelectedProvider returns which provider sends text and voice messages.
@@ -160,7 +181,9 @@ func (s *GuardianFactorPhoneService) SetTwilioProvider(ctx context.Context, body
 //
 //auth0:op GET /guardian/factors/phone/selected-provider
 func (s *GuardianFactorPhoneService) GetSelectedProvider(ctx context.Context, opts ...auth0.RequestOption) (*GuardianProviderPhone, error) {
-	return call[*GuardianProviderPhone](ctx, s.c, "GET", "/api/v2/guardian/factors/phone/selected-provider", nil, nil, nil, opts)
+	var v *GuardianProviderPhone
+	err := call(ctx, s.c, "GET", "/api/v2/guardian/factors/phone/selected-provider", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // SetProvider sets which provider sends text and voice messages.
@@ -169,7 +192,9 @@ func (s *GuardianFactorPhoneService) GetSelectedProvider(ctx context.Context, op
 //
 //auth0:op PUT /guardian/factors/phone/selected-provider
 func (s *GuardianFactorPhoneService) SetProvider(ctx context.Context, body GuardianProviderSMSSet, opts ...auth0.RequestOption) (*GuardianProviderPhone, error) {
-	return call[*GuardianProviderPhone](ctx, s.c, "PUT", "/api/v2/guardian/factors/phone/selected-provider", nil, nil, body, opts)
+	var v *GuardianProviderPhone
+	err := call(ctx, s.c, "PUT", "/api/v2/guardian/factors/phone/selected-provider", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // GetTemplates returns the templates of enrollment and verification messages.
@@ -178,7 +203,9 @@ func (s *GuardianFactorPhoneService) SetProvider(ctx context.Context, body Guard
 //
 //auth0:op GET /guardian/factors/phone/templates
 func (s *GuardianFactorPhoneService) GetTemplates(ctx context.Context, opts ...auth0.RequestOption) (*GuardianSMSTemplates, error) {
-	return call[*GuardianSMSTemplates](ctx, s.c, "GET", "/api/v2/guardian/factors/phone/templates", nil, nil, nil, opts)
+	var v *GuardianSMSTemplates
+	err := call(ctx, s.c, "GET", "/api/v2/guardian/factors/phone/templates", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // SetTemplates sets the templates of enrollment and verification messages.
@@ -187,7 +214,9 @@ func (s *GuardianFactorPhoneService) GetTemplates(ctx context.Context, opts ...a
 //
 //auth0:op PUT /guardian/factors/phone/templates
 func (s *GuardianFactorPhoneService) SetTemplates(ctx context.Context, body GuardianSMSTemplatesSet, opts ...auth0.RequestOption) (*GuardianSMSTemplates, error) {
-	return call[*GuardianSMSTemplates](ctx, s.c, "PUT", "/api/v2/guardian/factors/phone/templates", nil, nil, body, opts)
+	var v *GuardianSMSTemplates
+	err := call(ctx, s.c, "PUT", "/api/v2/guardian/factors/phone/templates", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // GuardianFactorPushNotificationService is api.Guardian.Factors.PushNotification. Push notifications as a factor.
@@ -201,7 +230,9 @@ type GuardianFactorPushNotificationService struct {
 //
 //auth0:op GET /guardian/factors/push-notification/providers/apns
 func (s *GuardianFactorPushNotificationService) GetAPNSProvider(ctx context.Context, opts ...auth0.RequestOption) (*GuardianProviderAPNS, error) {
-	return call[*GuardianProviderAPNS](ctx, s.c, "GET", "/api/v2/guardian/factors/push-notification/providers/apns", nil, nil, nil, opts)
+	var v *GuardianProviderAPNS
+	err := call(ctx, s.c, "GET", "/api/v2/guardian/factors/push-notification/providers/apns", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // UpdateAPNSProvider changes the Apple push notification settings, and returns them.
@@ -210,7 +241,9 @@ func (s *GuardianFactorPushNotificationService) GetAPNSProvider(ctx context.Cont
 //
 //auth0:op PATCH /guardian/factors/push-notification/providers/apns
 func (s *GuardianFactorPushNotificationService) UpdateAPNSProvider(ctx context.Context, body GuardianPushAPNSUpdate, opts ...auth0.RequestOption) (*GuardianPushAPNS, error) {
-	return call[*GuardianPushAPNS](ctx, s.c, "PATCH", "/api/v2/guardian/factors/push-notification/providers/apns", nil, nil, body, opts)
+	var v *GuardianPushAPNS
+	err := call(ctx, s.c, "PATCH", "/api/v2/guardian/factors/push-notification/providers/apns", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // SetAPNSProvider replaces the Apple push notification settings, and returns them.
@@ -219,7 +252,9 @@ func (s *GuardianFactorPushNotificationService) UpdateAPNSProvider(ctx context.C
 //
 //auth0:op PUT /guardian/factors/push-notification/providers/apns
 func (s *GuardianFactorPushNotificationService) SetAPNSProvider(ctx context.Context, body GuardianPushAPNSSet, opts ...auth0.RequestOption) (*GuardianPushAPNS, error) {
-	return call[*GuardianPushAPNS](ctx, s.c, "PUT", "/api/v2/guardian/factors/push-notification/providers/apns", nil, nil, body, opts)
+	var v *GuardianPushAPNS
+	err := call(ctx, s.c, "PUT", "/api/v2/guardian/factors/push-notification/providers/apns", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // UpdateFCMProvider changes the legacy Firebase settings, and returns them.
@@ -228,7 +263,9 @@ func (s *GuardianFactorPushNotificationService) SetAPNSProvider(ctx context.Cont
 //
 //auth0:op PATCH /guardian/factors/push-notification/providers/fcm
 func (s *GuardianFactorPushNotificationService) UpdateFCMProvider(ctx context.Context, body GuardianPushFCMUpdate, opts ...auth0.RequestOption) (map[string]any, error) {
-	return call[map[string]any](ctx, s.c, "PATCH", "/api/v2/guardian/factors/push-notification/providers/fcm", nil, nil, body, opts)
+	var v map[string]any
+	err := call(ctx, s.c, "PATCH", "/api/v2/guardian/factors/push-notification/providers/fcm", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // SetFCMProvider replaces the legacy Firebase settings, and returns them.
@@ -237,7 +274,9 @@ func (s *GuardianFactorPushNotificationService) UpdateFCMProvider(ctx context.Co
 //
 //auth0:op PUT /guardian/factors/push-notification/providers/fcm
 func (s *GuardianFactorPushNotificationService) SetFCMProvider(ctx context.Context, body GuardianPushFCMSet, opts ...auth0.RequestOption) (map[string]any, error) {
-	return call[map[string]any](ctx, s.c, "PUT", "/api/v2/guardian/factors/push-notification/providers/fcm", nil, nil, body, opts)
+	var v map[string]any
+	err := call(ctx, s.c, "PUT", "/api/v2/guardian/factors/push-notification/providers/fcm", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // UpdateFCMv1Provider changes the Firebase settings, and returns them.
@@ -246,7 +285,9 @@ func (s *GuardianFactorPushNotificationService) SetFCMProvider(ctx context.Conte
 //
 //auth0:op PATCH /guardian/factors/push-notification/providers/fcmv1
 func (s *GuardianFactorPushNotificationService) UpdateFCMv1Provider(ctx context.Context, body GuardianPushFCMv1Update, opts ...auth0.RequestOption) (map[string]any, error) {
-	return call[map[string]any](ctx, s.c, "PATCH", "/api/v2/guardian/factors/push-notification/providers/fcmv1", nil, nil, body, opts)
+	var v map[string]any
+	err := call(ctx, s.c, "PATCH", "/api/v2/guardian/factors/push-notification/providers/fcmv1", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // SetFCMv1Provider replaces the Firebase settings, and returns them.
@@ -255,7 +296,9 @@ func (s *GuardianFactorPushNotificationService) UpdateFCMv1Provider(ctx context.
 //
 //auth0:op PUT /guardian/factors/push-notification/providers/fcmv1
 func (s *GuardianFactorPushNotificationService) SetFCMv1Provider(ctx context.Context, body GuardianPushFCMv1Set, opts ...auth0.RequestOption) (map[string]any, error) {
-	return call[map[string]any](ctx, s.c, "PUT", "/api/v2/guardian/factors/push-notification/providers/fcmv1", nil, nil, body, opts)
+	var v map[string]any
+	err := call(ctx, s.c, "PUT", "/api/v2/guardian/factors/push-notification/providers/fcmv1", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // GetSNSProvider returns the Amazon SNS settings.
@@ -264,7 +307,9 @@ func (s *GuardianFactorPushNotificationService) SetFCMv1Provider(ctx context.Con
 //
 //auth0:op GET /guardian/factors/push-notification/providers/sns
 func (s *GuardianFactorPushNotificationService) GetSNSProvider(ctx context.Context, opts ...auth0.RequestOption) (*GuardianPushSNS, error) {
-	return call[*GuardianPushSNS](ctx, s.c, "GET", "/api/v2/guardian/factors/push-notification/providers/sns", nil, nil, nil, opts)
+	var v *GuardianPushSNS
+	err := call(ctx, s.c, "GET", "/api/v2/guardian/factors/push-notification/providers/sns", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // UpdateSNSProvider changes the Amazon SNS settings, and returns them.
@@ -273,7 +318,9 @@ func (s *GuardianFactorPushNotificationService) GetSNSProvider(ctx context.Conte
 //
 //auth0:op PATCH /guardian/factors/push-notification/providers/sns
 func (s *GuardianFactorPushNotificationService) UpdateSNSProvider(ctx context.Context, body GuardianPushSNSSet, opts ...auth0.RequestOption) (*GuardianPushSNS, error) {
-	return call[*GuardianPushSNS](ctx, s.c, "PATCH", "/api/v2/guardian/factors/push-notification/providers/sns", nil, nil, body, opts)
+	var v *GuardianPushSNS
+	err := call(ctx, s.c, "PATCH", "/api/v2/guardian/factors/push-notification/providers/sns", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // SetSNSProvider replaces the Amazon SNS settings, and returns them.
@@ -282,7 +329,9 @@ func (s *GuardianFactorPushNotificationService) UpdateSNSProvider(ctx context.Co
 //
 //auth0:op PUT /guardian/factors/push-notification/providers/sns
 func (s *GuardianFactorPushNotificationService) SetSNSProvider(ctx context.Context, body GuardianPushSNSSet, opts ...auth0.RequestOption) (*GuardianPushSNS, error) {
-	return call[*GuardianPushSNS](ctx, s.c, "PUT", "/api/v2/guardian/factors/push-notification/providers/sns", nil, nil, body, opts)
+	var v *GuardianPushSNS
+	err := call(ctx, s.c, "PUT", "/api/v2/guardian/factors/push-notification/providers/sns", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // GetSelectedProvider returns which provider sends push notifications.
@@ -291,7 +340,9 @@ func (s *GuardianFactorPushNotificationService) SetSNSProvider(ctx context.Conte
 //
 //auth0:op GET /guardian/factors/push-notification/selected-provider
 func (s *GuardianFactorPushNotificationService) GetSelectedProvider(ctx context.Context, opts ...auth0.RequestOption) (*GuardianPush, error) {
-	return call[*GuardianPush](ctx, s.c, "GET", "/api/v2/guardian/factors/push-notification/selected-provider", nil, nil, nil, opts)
+	var v *GuardianPush
+	err := call(ctx, s.c, "GET", "/api/v2/guardian/factors/push-notification/selected-provider", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // SetProvider sets which provider sends push notifications.
@@ -300,7 +351,9 @@ func (s *GuardianFactorPushNotificationService) GetSelectedProvider(ctx context.
 //
 //auth0:op PUT /guardian/factors/push-notification/selected-provider
 func (s *GuardianFactorPushNotificationService) SetProvider(ctx context.Context, body GuardianPushSet, opts ...auth0.RequestOption) (*GuardianPush, error) {
-	return call[*GuardianPush](ctx, s.c, "PUT", "/api/v2/guardian/factors/push-notification/selected-provider", nil, nil, body, opts)
+	var v *GuardianPush
+	err := call(ctx, s.c, "PUT", "/api/v2/guardian/factors/push-notification/selected-provider", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // GuardianFactorSMSService is api.Guardian.Factors.SMS. Text messages as a factor; the phone group has replaced it.
@@ -314,7 +367,9 @@ type GuardianFactorSMSService struct {
 //
 //auth0:op GET /guardian/factors/sms/providers/twilio
 func (s *GuardianFactorSMSService) GetTwilioProvider(ctx context.Context, opts ...auth0.RequestOption) (*GuardianProviderSMSTwilio, error) {
-	return call[*GuardianProviderSMSTwilio](ctx, s.c, "GET", "/api/v2/guardian/factors/sms/providers/twilio", nil, nil, nil, opts)
+	var v *GuardianProviderSMSTwilio
+	err := call(ctx, s.c, "GET", "/api/v2/guardian/factors/sms/providers/twilio", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // SetTwilioProvider sets the Twilio settings for text messages.
@@ -323,7 +378,9 @@ func (s *GuardianFactorSMSService) GetTwilioProvider(ctx context.Context, opts .
 //
 //auth0:op PUT /guardian/factors/sms/providers/twilio
 func (s *GuardianFactorSMSService) SetTwilioProvider(ctx context.Context, body GuardianProviderSMSTwilioSet, opts ...auth0.RequestOption) (*GuardianProviderSMSTwilio, error) {
-	return call[*GuardianProviderSMSTwilio](ctx, s.c, "PUT", "/api/v2/guardian/factors/sms/providers/twilio", nil, nil, body, opts)
+	var v *GuardianProviderSMSTwilio
+	err := call(ctx, s.c, "PUT", "/api/v2/guardian/factors/sms/providers/twilio", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // GetSelectedProvider returns which provider sends text messages.
@@ -332,7 +389,9 @@ func (s *GuardianFactorSMSService) SetTwilioProvider(ctx context.Context, body G
 //
 //auth0:op GET /guardian/factors/sms/selected-provider
 func (s *GuardianFactorSMSService) GetSelectedProvider(ctx context.Context, opts ...auth0.RequestOption) (*GuardianProviderSMS, error) {
-	return call[*GuardianProviderSMS](ctx, s.c, "GET", "/api/v2/guardian/factors/sms/selected-provider", nil, nil, nil, opts)
+	var v *GuardianProviderSMS
+	err := call(ctx, s.c, "GET", "/api/v2/guardian/factors/sms/selected-provider", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // SetProvider sets which provider sends text messages.
@@ -341,7 +400,9 @@ func (s *GuardianFactorSMSService) GetSelectedProvider(ctx context.Context, opts
 //
 //auth0:op PUT /guardian/factors/sms/selected-provider
 func (s *GuardianFactorSMSService) SetProvider(ctx context.Context, body GuardianProviderSMSSet, opts ...auth0.RequestOption) (*GuardianProviderSMS, error) {
-	return call[*GuardianProviderSMS](ctx, s.c, "PUT", "/api/v2/guardian/factors/sms/selected-provider", nil, nil, body, opts)
+	var v *GuardianProviderSMS
+	err := call(ctx, s.c, "PUT", "/api/v2/guardian/factors/sms/selected-provider", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // GetTemplates returns the templates of text messages, empty where none are set.
@@ -350,7 +411,9 @@ func (s *GuardianFactorSMSService) SetProvider(ctx context.Context, body Guardia
 //
 //auth0:op GET /guardian/factors/sms/templates
 func (s *GuardianFactorSMSService) GetTemplates(ctx context.Context, opts ...auth0.RequestOption) (*GuardianSMSTemplates, error) {
-	return call[*GuardianSMSTemplates](ctx, s.c, "GET", "/api/v2/guardian/factors/sms/templates", nil, nil, nil, opts)
+	var v *GuardianSMSTemplates
+	err := call(ctx, s.c, "GET", "/api/v2/guardian/factors/sms/templates", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // SetTemplates sets the templates of text messages.
@@ -359,7 +422,9 @@ func (s *GuardianFactorSMSService) GetTemplates(ctx context.Context, opts ...aut
 //
 //auth0:op PUT /guardian/factors/sms/templates
 func (s *GuardianFactorSMSService) SetTemplates(ctx context.Context, body GuardianSMSTemplatesSet, opts ...auth0.RequestOption) (*GuardianSMSTemplates, error) {
-	return call[*GuardianSMSTemplates](ctx, s.c, "PUT", "/api/v2/guardian/factors/sms/templates", nil, nil, body, opts)
+	var v *GuardianSMSTemplates
+	err := call(ctx, s.c, "PUT", "/api/v2/guardian/factors/sms/templates", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // GuardianPoliciesService is api.Guardian.Policies. When a second factor is asked for.
@@ -373,7 +438,9 @@ type GuardianPoliciesService struct {
 //
 //auth0:op GET /guardian/policies
 func (s *GuardianPoliciesService) List(ctx context.Context, opts ...auth0.RequestOption) ([]GuardianPolicy, error) {
-	return list[GuardianPolicy](ctx, s.c, "GET", "/api/v2/guardian/policies", nil, nil, nil, opts)
+	var v []GuardianPolicy
+	err := list(ctx, s.c, "GET", "/api/v2/guardian/policies", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Set replaces the policies, and returns them. No policy turns the second factor off.
@@ -382,7 +449,9 @@ func (s *GuardianPoliciesService) List(ctx context.Context, opts ...auth0.Reques
 //
 //auth0:op PUT /guardian/policies
 func (s *GuardianPoliciesService) Set(ctx context.Context, body []GuardianPolicy, opts ...auth0.RequestOption) ([]GuardianPolicy, error) {
-	return list[GuardianPolicy](ctx, s.c, "PUT", "/api/v2/guardian/policies", nil, nil, body, opts)
+	var v []GuardianPolicy
+	err := list(ctx, s.c, "PUT", "/api/v2/guardian/policies", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // GuardianEnrollment is what [GuardianEnrollmentsService.Get] returns.

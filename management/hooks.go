@@ -21,13 +21,13 @@ type HooksService struct {
 // Scopes: read:hooks. Generally available.
 //
 //auth0:op GET /hooks
-func (s *HooksService) List(ctx context.Context, params *HookListParams, opts ...auth0.RequestOption) (*auth0.Page[Hook], error) {
-	return auth0.List[Hook](ctx, s.c, "/api/v2/hooks", nil, params, auth0.Paging{Items: "hooks", Offset: true, Totals: true, Max: 100}, opts)
+func (s *HooksService) List(ctx context.Context, params *HookListParams, opts ...auth0.RequestOption) (*auth0.Page[*Hook], error) {
+	return auth0.List[*Hook](ctx, s.c, "/api/v2/hooks", nil, params, auth0.Paging{Items: "hooks", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [HooksService.List] lists, page by page.
-func (s *HooksService) All(ctx context.Context, params *HookListParams, opts ...auth0.RequestOption) iter.Seq2[Hook, error] {
-	return auth0.All[Hook](ctx, s.c, "/api/v2/hooks", nil, params, auth0.Paging{Items: "hooks", Offset: true, Totals: true, Max: 100}, opts)
+func (s *HooksService) All(ctx context.Context, params *HookListParams, opts ...auth0.RequestOption) iter.Seq2[*Hook, error] {
+	return auth0.All[*Hook](ctx, s.c, "/api/v2/hooks", nil, params, auth0.Paging{Items: "hooks", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Create makes a hook, and returns it.
@@ -36,7 +36,9 @@ func (s *HooksService) All(ctx context.Context, params *HookListParams, opts ...
 //
 //auth0:op POST /hooks
 func (s *HooksService) Create(ctx context.Context, body HookCreate, opts ...auth0.RequestOption) (*Hook, error) {
-	return call[*Hook](ctx, s.c, "POST", "/api/v2/hooks", nil, nil, body, opts)
+	var v *Hook
+	err := call(ctx, s.c, "POST", "/api/v2/hooks", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one hook.
@@ -45,7 +47,9 @@ func (s *HooksService) Create(ctx context.Context, body HookCreate, opts ...auth
 //
 //auth0:op GET /hooks/{id}
 func (s *HooksService) Get(ctx context.Context, id string, params *HookGetParams, opts ...auth0.RequestOption) (*Hook, error) {
-	return call[*Hook](ctx, s.c, "GET", "/api/v2/hooks/{id}", []string{id}, params, nil, opts)
+	var v *Hook
+	err := call(ctx, s.c, "GET", "/api/v2/hooks/{id}", []string{id}, params, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a hook.
@@ -54,8 +58,7 @@ func (s *HooksService) Get(ctx context.Context, id string, params *HookGetParams
 //
 //auth0:op DELETE /hooks/{id}
 func (s *HooksService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/hooks/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/hooks/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a hook, and returns it.
@@ -64,7 +67,9 @@ func (s *HooksService) Delete(ctx context.Context, id string, opts ...auth0.Requ
 //
 //auth0:op PATCH /hooks/{id}
 func (s *HooksService) Update(ctx context.Context, id string, body HookUpdate, opts ...auth0.RequestOption) (*Hook, error) {
-	return call[*Hook](ctx, s.c, "PATCH", "/api/v2/hooks/{id}", []string{id}, nil, body, opts)
+	var v *Hook
+	err := call(ctx, s.c, "PATCH", "/api/v2/hooks/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // HookSecretsService is api.Hooks.Secrets. Secrets of hooks.
@@ -78,7 +83,9 @@ type HookSecretsService struct {
 //
 //auth0:op GET /hooks/{id}/secrets
 func (s *HookSecretsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (map[string]string, error) {
-	return call[map[string]string](ctx, s.c, "GET", "/api/v2/hooks/{id}/secrets", []string{id}, nil, nil, opts)
+	var v map[string]string
+	err := call(ctx, s.c, "GET", "/api/v2/hooks/{id}/secrets", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes secrets of a hook by name.
@@ -87,8 +94,7 @@ func (s *HookSecretsService) Get(ctx context.Context, id string, opts ...auth0.R
 //
 //auth0:op DELETE /hooks/{id}/secrets
 func (s *HookSecretsService) Delete(ctx context.Context, id string, body []string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/hooks/{id}/secrets", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/hooks/{id}/secrets", []string{id}, nil, body, nil, opts)
 }
 
 // Update changes secrets of a hook.
@@ -97,8 +103,7 @@ func (s *HookSecretsService) Delete(ctx context.Context, id string, body []strin
 //
 //auth0:op PATCH /hooks/{id}/secrets
 func (s *HookSecretsService) Update(ctx context.Context, id string, body map[string]string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "PATCH", "/api/v2/hooks/{id}/secrets", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "PATCH", "/api/v2/hooks/{id}/secrets", []string{id}, nil, body, nil, opts)
 }
 
 // Create adds secrets to a hook.
@@ -107,8 +112,7 @@ func (s *HookSecretsService) Update(ctx context.Context, id string, body map[str
 //
 //auth0:op POST /hooks/{id}/secrets
 func (s *HookSecretsService) Create(ctx context.Context, id string, body map[string]string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/hooks/{id}/secrets", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/hooks/{id}/secrets", []string{id}, nil, body, nil, opts)
 }
 
 // HookListParams are the parameters of [HooksService.List].

@@ -24,7 +24,9 @@ type JobsService struct {
 //
 //auth0:op GET /jobs/{id}
 func (s *JobsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*Job, error) {
-	return call[*Job](ctx, s.c, "GET", "/api/v2/jobs/{id}", []string{id}, nil, nil, opts)
+	var v *Job
+	err := call(ctx, s.c, "GET", "/api/v2/jobs/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // JobUsersExportsService is api.Jobs.UsersExports. Exports of users.
@@ -38,7 +40,9 @@ type JobUsersExportsService struct {
 //
 //auth0:op POST /jobs/users-exports
 func (s *JobUsersExportsService) Create(ctx context.Context, body JobUsersExportCreate, opts ...auth0.RequestOption) (*Job, error) {
-	return call[*Job](ctx, s.c, "POST", "/api/v2/jobs/users-exports", nil, nil, body, opts)
+	var v *Job
+	err := call(ctx, s.c, "POST", "/api/v2/jobs/users-exports", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // JobUsersImportsService is api.Jobs.UsersImports. Imports of users.
@@ -52,7 +56,9 @@ type JobUsersImportsService struct {
 //
 //auth0:op POST /jobs/users-imports
 func (s *JobUsersImportsService) Create(ctx context.Context, body JobUsersImportCreate, opts ...auth0.RequestOption) (*Job, error) {
-	return call[*Job](ctx, s.c, "POST", "/api/v2/jobs/users-imports", nil, nil, form{body}, opts)
+	var v *Job
+	err := call(ctx, s.c, "POST", "/api/v2/jobs/users-imports", nil, nil, form{body}, &v, opts)
+	return v, err
 }
 
 // JobVerificationEmailService is api.Jobs.VerificationEmail. Verification emails.
@@ -66,7 +72,9 @@ type JobVerificationEmailService struct {
 //
 //auth0:op POST /jobs/verification-email
 func (s *JobVerificationEmailService) Create(ctx context.Context, body JobVerificationEmailCreate, opts ...auth0.RequestOption) (*Job, error) {
-	return call[*Job](ctx, s.c, "POST", "/api/v2/jobs/verification-email", nil, nil, body, opts)
+	var v *Job
+	err := call(ctx, s.c, "POST", "/api/v2/jobs/verification-email", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // JobErrorsService is api.Jobs.Errors. Errors of jobs.
@@ -80,7 +88,9 @@ type JobErrorsService struct {
 //
 //auth0:op GET /jobs/{id}/errors
 func (s *JobErrorsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*JobErrors, error) {
-	return call[*JobErrors](ctx, s.c, "GET", "/api/v2/jobs/{id}/errors", []string{id}, nil, nil, opts)
+	var v *JobErrors
+	err := call(ctx, s.c, "GET", "/api/v2/jobs/{id}/errors", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Job is what [JobUsersExportsService.Create], [JobUsersImportsService.Create] and 2 more return.

@@ -29,7 +29,9 @@ type KeyCustomSigningService struct {
 //
 //auth0:op GET /keys/custom-signing
 func (s *KeyCustomSigningService) List(ctx context.Context, opts ...auth0.RequestOption) ([]CustomSigningKeyJWK, error) {
-	return list[CustomSigningKeyJWK](ctx, s.c, "GET", "/api/v2/keys/custom-signing", nil, nil, nil, opts)
+	var v []CustomSigningKeyJWK
+	err := list(ctx, s.c, "GET", "/api/v2/keys/custom-signing", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes the custom signing keys.
@@ -38,8 +40,7 @@ func (s *KeyCustomSigningService) List(ctx context.Context, opts ...auth0.Reques
 //
 //auth0:op DELETE /keys/custom-signing
 func (s *KeyCustomSigningService) Delete(ctx context.Context, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/keys/custom-signing", nil, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/keys/custom-signing", nil, nil, nil, nil, opts)
 }
 
 // Set replaces the custom signing keys, and returns them.
@@ -48,7 +49,9 @@ func (s *KeyCustomSigningService) Delete(ctx context.Context, opts ...auth0.Requ
 //
 //auth0:op PUT /keys/custom-signing
 func (s *KeyCustomSigningService) Set(ctx context.Context, body CustomSigningKeysSet, opts ...auth0.RequestOption) ([]CustomSigningKeyJWK, error) {
-	return list[CustomSigningKeyJWK](ctx, s.c, "PUT", "/api/v2/keys/custom-signing", nil, nil, body, opts)
+	var v []CustomSigningKeyJWK
+	err := list(ctx, s.c, "PUT", "/api/v2/keys/custom-signing", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // KeyEncryptionService is api.Keys.Encryption. Encryption keys: the hierarchy that protects the tenant's secrets.
@@ -61,13 +64,13 @@ type KeyEncryptionService struct {
 // Scopes: read:encryption_keys. Generally available.
 //
 //auth0:op GET /keys/encryption
-func (s *KeyEncryptionService) List(ctx context.Context, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[EncryptionKey], error) {
-	return auth0.List[EncryptionKey](ctx, s.c, "/api/v2/keys/encryption", nil, params, auth0.Paging{Items: "keys", Offset: true, Totals: true, Max: 100}, opts)
+func (s *KeyEncryptionService) List(ctx context.Context, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[*EncryptionKey], error) {
+	return auth0.List[*EncryptionKey](ctx, s.c, "/api/v2/keys/encryption", nil, params, auth0.Paging{Items: "keys", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [KeyEncryptionService.List] lists, page by page.
-func (s *KeyEncryptionService) All(ctx context.Context, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[EncryptionKey, error] {
-	return auth0.All[EncryptionKey](ctx, s.c, "/api/v2/keys/encryption", nil, params, auth0.Paging{Items: "keys", Offset: true, Totals: true, Max: 100}, opts)
+func (s *KeyEncryptionService) All(ctx context.Context, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[*EncryptionKey, error] {
+	return auth0.All[*EncryptionKey](ctx, s.c, "/api/v2/keys/encryption", nil, params, auth0.Paging{Items: "keys", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Create makes an encryption key, and returns it.
@@ -76,7 +79,9 @@ func (s *KeyEncryptionService) All(ctx context.Context, params *PageParams, opts
 //
 //auth0:op POST /keys/encryption
 func (s *KeyEncryptionService) Create(ctx context.Context, body EncryptionKeyCreate, opts ...auth0.RequestOption) (*EncryptionKey, error) {
-	return call[*EncryptionKey](ctx, s.c, "POST", "/api/v2/keys/encryption", nil, nil, body, opts)
+	var v *EncryptionKey
+	err := call(ctx, s.c, "POST", "/api/v2/keys/encryption", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Rekey makes a new hierarchy of encryption keys.
@@ -85,8 +90,7 @@ func (s *KeyEncryptionService) Create(ctx context.Context, body EncryptionKeyCre
 //
 //auth0:op POST /keys/encryption/rekey
 func (s *KeyEncryptionService) Rekey(ctx context.Context, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/keys/encryption/rekey", nil, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/keys/encryption/rekey", nil, nil, nil, nil, opts)
 }
 
 // Get returns one encryption key.
@@ -95,7 +99,9 @@ func (s *KeyEncryptionService) Rekey(ctx context.Context, opts ...auth0.RequestO
 //
 //auth0:op GET /keys/encryption/{kid}
 func (s *KeyEncryptionService) Get(ctx context.Context, kid string, opts ...auth0.RequestOption) (*EncryptionKey, error) {
-	return call[*EncryptionKey](ctx, s.c, "GET", "/api/v2/keys/encryption/{kid}", []string{kid}, nil, nil, opts)
+	var v *EncryptionKey
+	err := call(ctx, s.c, "GET", "/api/v2/keys/encryption/{kid}", []string{kid}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes an encryption key.
@@ -104,8 +110,7 @@ func (s *KeyEncryptionService) Get(ctx context.Context, kid string, opts ...auth
 //
 //auth0:op DELETE /keys/encryption/{kid}
 func (s *KeyEncryptionService) Delete(ctx context.Context, kid string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/keys/encryption/{kid}", []string{kid}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/keys/encryption/{kid}", []string{kid}, nil, nil, nil, opts)
 }
 
 // Import imports the wrapped material of an encryption key, and returns the key.
@@ -114,7 +119,9 @@ func (s *KeyEncryptionService) Delete(ctx context.Context, kid string, opts ...a
 //
 //auth0:op POST /keys/encryption/{kid}
 func (s *KeyEncryptionService) Import(ctx context.Context, kid string, body EncryptionKeyImport, opts ...auth0.RequestOption) (*EncryptionKey, error) {
-	return call[*EncryptionKey](ctx, s.c, "POST", "/api/v2/keys/encryption/{kid}", []string{kid}, nil, body, opts)
+	var v *EncryptionKey
+	err := call(ctx, s.c, "POST", "/api/v2/keys/encryption/{kid}", []string{kid}, nil, body, &v, opts)
+	return v, err
 }
 
 // CreatePublicWrappingKey makes the public key by which key material is wrapped for an import, and returns it.
@@ -123,7 +130,9 @@ func (s *KeyEncryptionService) Import(ctx context.Context, kid string, body Encr
 //
 //auth0:op POST /keys/encryption/{kid}/wrapping-key
 func (s *KeyEncryptionService) CreatePublicWrappingKey(ctx context.Context, kid string, opts ...auth0.RequestOption) (*EncryptionKeyPublicWrapping, error) {
-	return call[*EncryptionKeyPublicWrapping](ctx, s.c, "POST", "/api/v2/keys/encryption/{kid}/wrapping-key", []string{kid}, nil, nil, opts)
+	var v *EncryptionKeyPublicWrapping
+	err := call(ctx, s.c, "POST", "/api/v2/keys/encryption/{kid}/wrapping-key", []string{kid}, nil, nil, &v, opts)
+	return v, err
 }
 
 // KeySigningService is api.Keys.Signing. Signing keys: what tokens are signed with.
@@ -137,7 +146,9 @@ type KeySigningService struct {
 //
 //auth0:op GET /keys/signing
 func (s *KeySigningService) List(ctx context.Context, opts ...auth0.RequestOption) ([]SigningKey, error) {
-	return list[SigningKey](ctx, s.c, "GET", "/api/v2/keys/signing", nil, nil, nil, opts)
+	var v []SigningKey
+	err := list(ctx, s.c, "GET", "/api/v2/keys/signing", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Rotate makes the next signing key the current one, and returns the new next key.
@@ -146,7 +157,9 @@ func (s *KeySigningService) List(ctx context.Context, opts ...auth0.RequestOptio
 //
 //auth0:op POST /keys/signing/rotate
 func (s *KeySigningService) Rotate(ctx context.Context, opts ...auth0.RequestOption) (*SigningKeyRotated, error) {
-	return call[*SigningKeyRotated](ctx, s.c, "POST", "/api/v2/keys/signing/rotate", nil, nil, nil, opts)
+	var v *SigningKeyRotated
+	err := call(ctx, s.c, "POST", "/api/v2/keys/signing/rotate", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Get returns one signing key.
@@ -155,7 +168,9 @@ func (s *KeySigningService) Rotate(ctx context.Context, opts ...auth0.RequestOpt
 //
 //auth0:op GET /keys/signing/{kid}
 func (s *KeySigningService) Get(ctx context.Context, kid string, opts ...auth0.RequestOption) (*SigningKey, error) {
-	return call[*SigningKey](ctx, s.c, "GET", "/api/v2/keys/signing/{kid}", []string{kid}, nil, nil, opts)
+	var v *SigningKey
+	err := call(ctx, s.c, "GET", "/api/v2/keys/signing/{kid}", []string{kid}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Revoke revokes a signing key. Tokens signed with it are no longer valid.
@@ -164,7 +179,9 @@ func (s *KeySigningService) Get(ctx context.Context, kid string, opts ...auth0.R
 //
 //auth0:op PUT /keys/signing/{kid}/revoke
 func (s *KeySigningService) Revoke(ctx context.Context, kid string, opts ...auth0.RequestOption) (*SigningKeyRevoked, error) {
-	return call[*SigningKeyRevoked](ctx, s.c, "PUT", "/api/v2/keys/signing/{kid}/revoke", []string{kid}, nil, nil, opts)
+	var v *SigningKeyRevoked
+	err := call(ctx, s.c, "PUT", "/api/v2/keys/signing/{kid}/revoke", []string{kid}, nil, nil, &v, opts)
+	return v, err
 }
 
 // KeyNetworkACLsService is api.Keys.NetworkACLs. Keys of network ACLs.
@@ -178,7 +195,9 @@ type KeyNetworkACLsService struct {
 //
 //auth0:op GET /keys/network-acls
 func (s *KeyNetworkACLsService) List(ctx context.Context, opts ...auth0.RequestOption) ([]NetworkACLKey, error) {
-	return list[NetworkACLKey](ctx, s.c, "GET", "/api/v2/keys/network-acls", nil, nil, nil, opts)
+	var v []NetworkACLKey
+	err := list(ctx, s.c, "GET", "/api/v2/keys/network-acls", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Create makes a key of network ACLs, and returns it.
@@ -187,7 +206,9 @@ func (s *KeyNetworkACLsService) List(ctx context.Context, opts ...auth0.RequestO
 //
 //auth0:op POST /keys/network-acls
 func (s *KeyNetworkACLsService) Create(ctx context.Context, body NetworkACLKeyCreate, opts ...auth0.RequestOption) (*NetworkACLKey, error) {
-	return call[*NetworkACLKey](ctx, s.c, "POST", "/api/v2/keys/network-acls", nil, nil, body, opts)
+	var v *NetworkACLKey
+	err := call(ctx, s.c, "POST", "/api/v2/keys/network-acls", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one key of network ACLs.
@@ -196,7 +217,9 @@ func (s *KeyNetworkACLsService) Create(ctx context.Context, body NetworkACLKeyCr
 //
 //auth0:op GET /keys/network-acls/{id}
 func (s *KeyNetworkACLsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*NetworkACLKey, error) {
-	return call[*NetworkACLKey](ctx, s.c, "GET", "/api/v2/keys/network-acls/{id}", []string{id}, nil, nil, opts)
+	var v *NetworkACLKey
+	err := call(ctx, s.c, "GET", "/api/v2/keys/network-acls/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a key of network ACLs.
@@ -205,8 +228,7 @@ func (s *KeyNetworkACLsService) Get(ctx context.Context, id string, opts ...auth
 //
 //auth0:op DELETE /keys/network-acls/{id}
 func (s *KeyNetworkACLsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/keys/network-acls/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/keys/network-acls/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // CustomSigningKeyAlgorithm is the alg of [CustomSigningKeyJWK].

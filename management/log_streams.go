@@ -20,7 +20,9 @@ type LogStreamsService struct {
 //
 //auth0:op GET /log-streams
 func (s *LogStreamsService) List(ctx context.Context, opts ...auth0.RequestOption) ([]LogStream, error) {
-	return list[LogStream](ctx, s.c, "GET", "/api/v2/log-streams", nil, nil, nil, opts)
+	var v []LogStream
+	err := list(ctx, s.c, "GET", "/api/v2/log-streams", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Create makes a log stream, and returns it.
@@ -29,7 +31,9 @@ func (s *LogStreamsService) List(ctx context.Context, opts ...auth0.RequestOptio
 //
 //auth0:op POST /log-streams
 func (s *LogStreamsService) Create(ctx context.Context, body LogStreamCreate, opts ...auth0.RequestOption) (*LogStream, error) {
-	return call[*LogStream](ctx, s.c, "POST", "/api/v2/log-streams", nil, nil, body, opts)
+	var v *LogStream
+	err := call(ctx, s.c, "POST", "/api/v2/log-streams", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one log stream.
@@ -38,7 +42,9 @@ func (s *LogStreamsService) Create(ctx context.Context, body LogStreamCreate, op
 //
 //auth0:op GET /log-streams/{id}
 func (s *LogStreamsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*LogStream, error) {
-	return call[*LogStream](ctx, s.c, "GET", "/api/v2/log-streams/{id}", []string{id}, nil, nil, opts)
+	var v *LogStream
+	err := call(ctx, s.c, "GET", "/api/v2/log-streams/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a log stream.
@@ -47,8 +53,7 @@ func (s *LogStreamsService) Get(ctx context.Context, id string, opts ...auth0.Re
 //
 //auth0:op DELETE /log-streams/{id}
 func (s *LogStreamsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/log-streams/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/log-streams/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a log stream, and returns it.
@@ -57,7 +62,9 @@ func (s *LogStreamsService) Delete(ctx context.Context, id string, opts ...auth0
 //
 //auth0:op PATCH /log-streams/{id}
 func (s *LogStreamsService) Update(ctx context.Context, id string, body LogStreamUpdate, opts ...auth0.RequestOption) (*LogStream, error) {
-	return call[*LogStream](ctx, s.c, "PATCH", "/api/v2/log-streams/{id}", []string{id}, nil, body, opts)
+	var v *LogStream
+	err := call(ctx, s.c, "PATCH", "/api/v2/log-streams/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // LogStream is what [LogStreamsService.List], [LogStreamsService.Create] and 2 more return.
@@ -75,7 +82,7 @@ type LogStream struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (v *LogStream) UnmarshalJSON(b []byte) error {
 	type plain LogStream
-	return decodeUnion(b, (*plain)(v), &v.Sink, "type")
+	return decodeUnion(b, (*plain)(v), "sink", "type")
 }
 
 // LogStreamCreate is the body of [LogStreamsService.Create].
@@ -92,7 +99,7 @@ type LogStreamCreate struct {
 // UnmarshalJSON implements json.Unmarshaler.
 func (v *LogStreamCreate) UnmarshalJSON(b []byte) error {
 	type plain LogStreamCreate
-	return decodeUnion(b, (*plain)(v), &v.Sink, "type")
+	return decodeUnion(b, (*plain)(v), "sink", "type")
 }
 
 // LogStreamDatadogRegion is the datadogRegion of [LogStreamDatadogSink] and [LogStreamSinkUpdate].

@@ -21,13 +21,13 @@ type LogsService struct {
 // Scopes: read:logs, read:logs_users. Generally available.
 //
 //auth0:op GET /logs
-func (s *LogsService) List(ctx context.Context, params *LogListParams, opts ...auth0.RequestOption) (*auth0.Page[Log], error) {
-	return auth0.List[Log](ctx, s.c, "/api/v2/logs", nil, params, auth0.Paging{Items: "logs", Offset: true, Totals: true, Checkpoint: true, CursorField: "log_id", Max: 100}, opts)
+func (s *LogsService) List(ctx context.Context, params *LogListParams, opts ...auth0.RequestOption) (*auth0.Page[*Log], error) {
+	return auth0.List[*Log](ctx, s.c, "/api/v2/logs", nil, params, auth0.Paging{Items: "logs", Offset: true, Totals: true, Checkpoint: true, CursorField: "log_id", Max: 100}, opts)
 }
 
 // All iterates over what [LogsService.List] lists, page by page.
-func (s *LogsService) All(ctx context.Context, params *LogListParams, opts ...auth0.RequestOption) iter.Seq2[Log, error] {
-	return auth0.All[Log](ctx, s.c, "/api/v2/logs", nil, params, auth0.Paging{Items: "logs", Offset: true, Totals: true, Checkpoint: true, CursorField: "log_id", Max: 100}, opts)
+func (s *LogsService) All(ctx context.Context, params *LogListParams, opts ...auth0.RequestOption) iter.Seq2[*Log, error] {
+	return auth0.All[*Log](ctx, s.c, "/api/v2/logs", nil, params, auth0.Paging{Items: "logs", Offset: true, Totals: true, Checkpoint: true, CursorField: "log_id", Max: 100}, opts)
 }
 
 // Get returns one log entry.
@@ -36,7 +36,9 @@ func (s *LogsService) All(ctx context.Context, params *LogListParams, opts ...au
 //
 //auth0:op GET /logs/{id}
 func (s *LogsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*Log, error) {
-	return call[*Log](ctx, s.c, "GET", "/api/v2/logs/{id}", []string{id}, nil, nil, opts)
+	var v *Log
+	err := call(ctx, s.c, "GET", "/api/v2/logs/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // LogListParams are the parameters of [LogsService.List].

@@ -35,7 +35,7 @@ func migrateListUsers(ctx context.Context, api *management.API) error {
 	return nil
 }
 
-func migrateSearchUsers(ctx context.Context, api *management.API, prefix string) (*auth0.Page[management.User], error) {
+func migrateSearchUsers(ctx context.Context, api *management.API, prefix string) (*auth0.Page[*management.User], error) {
 	search := management.Where("email").HasPrefix(prefix).And(management.Where("app_metadata.plan").Is("gold"))
 	return api.Users.List(ctx, &management.UserListParams{Query: string(search), Sort: "created_at:-1", PerPage: 20})
 }
@@ -207,7 +207,7 @@ func migratePages(ctx context.Context, api *management.API) error {
 		return err
 	}
 	fmt.Println(len(page.Items), "of", page.Total)
-	// Page by page with page.Next(ctx), or to the end with page.All(ctx). A kept cursor goes on in another process:
+	// Page by page with page.Next(ctx), or to the end with auth0.AllFrom(ctx, page). A kept cursor goes on in another process:
 	for role, err := range api.Roles.All(ctx, params, auth0.ResumeAt(page.Cursor)) {
 		if err != nil {
 			return err
@@ -342,7 +342,7 @@ func Example_migratingUsers() {
 		fmt.Println(err)
 		return
 	}
-	fmt.Println(page.Total, page.HasNext())
+	fmt.Println(page.Total, page.Cursor != "")
 	user, err := migrateGetUser(ctx, api, page.Items[0].UserID)
 	if err != nil {
 		fmt.Println(err)

@@ -19,13 +19,13 @@ type NetworkACLsService struct {
 // Scopes: read:network_acls. Generally available.
 //
 //auth0:op GET /network-acls
-func (s *NetworkACLsService) List(ctx context.Context, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[NetworkACL], error) {
-	return auth0.List[NetworkACL](ctx, s.c, "/api/v2/network-acls", nil, params, auth0.Paging{Items: "network_acls", Offset: true, Totals: true, Max: 100}, opts)
+func (s *NetworkACLsService) List(ctx context.Context, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[*NetworkACL], error) {
+	return auth0.List[*NetworkACL](ctx, s.c, "/api/v2/network-acls", nil, params, auth0.Paging{Items: "network_acls", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [NetworkACLsService.List] lists, page by page.
-func (s *NetworkACLsService) All(ctx context.Context, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[NetworkACL, error] {
-	return auth0.All[NetworkACL](ctx, s.c, "/api/v2/network-acls", nil, params, auth0.Paging{Items: "network_acls", Offset: true, Totals: true, Max: 100}, opts)
+func (s *NetworkACLsService) All(ctx context.Context, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[*NetworkACL, error] {
+	return auth0.All[*NetworkACL](ctx, s.c, "/api/v2/network-acls", nil, params, auth0.Paging{Items: "network_acls", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Create makes a network ACL.
@@ -34,8 +34,7 @@ func (s *NetworkACLsService) All(ctx context.Context, params *PageParams, opts .
 //
 //auth0:op POST /network-acls
 func (s *NetworkACLsService) Create(ctx context.Context, body NetworkACLCreate, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/network-acls", nil, nil, body, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/network-acls", nil, nil, body, nil, opts)
 }
 
 // Get returns one network ACL.
@@ -44,7 +43,9 @@ func (s *NetworkACLsService) Create(ctx context.Context, body NetworkACLCreate, 
 //
 //auth0:op GET /network-acls/{id}
 func (s *NetworkACLsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*NetworkACL, error) {
-	return call[*NetworkACL](ctx, s.c, "GET", "/api/v2/network-acls/{id}", []string{id}, nil, nil, opts)
+	var v *NetworkACL
+	err := call(ctx, s.c, "GET", "/api/v2/network-acls/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a network ACL.
@@ -53,8 +54,7 @@ func (s *NetworkACLsService) Get(ctx context.Context, id string, opts ...auth0.R
 //
 //auth0:op DELETE /network-acls/{id}
 func (s *NetworkACLsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/network-acls/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/network-acls/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a network ACL, and returns it.
@@ -63,7 +63,9 @@ func (s *NetworkACLsService) Delete(ctx context.Context, id string, opts ...auth
 //
 //auth0:op PATCH /network-acls/{id}
 func (s *NetworkACLsService) Update(ctx context.Context, id string, body NetworkACLUpdate, opts ...auth0.RequestOption) (*NetworkACL, error) {
-	return call[*NetworkACL](ctx, s.c, "PATCH", "/api/v2/network-acls/{id}", []string{id}, nil, body, opts)
+	var v *NetworkACL
+	err := call(ctx, s.c, "PATCH", "/api/v2/network-acls/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Set replaces a network ACL, and returns it.
@@ -72,7 +74,9 @@ func (s *NetworkACLsService) Update(ctx context.Context, id string, body Network
 //
 //auth0:op PUT /network-acls/{id}
 func (s *NetworkACLsService) Set(ctx context.Context, id string, body NetworkACLSet, opts ...auth0.RequestOption) (*NetworkACL, error) {
-	return call[*NetworkACL](ctx, s.c, "PUT", "/api/v2/network-acls/{id}", []string{id}, nil, body, opts)
+	var v *NetworkACL
+	err := call(ctx, s.c, "PUT", "/api/v2/network-acls/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // NetworkACL is what [NetworkACLsService.List], [NetworkACLsService.Get] and 2 more return.

@@ -30,13 +30,13 @@ type OrganizationsService struct {
 // Scopes: read:organizations, read:organizations_summary. Generally available.
 //
 //auth0:op GET /organizations
-func (s *OrganizationsService) List(ctx context.Context, params *OrganizationListParams, opts ...auth0.RequestOption) (*auth0.Page[Organization], error) {
-	return auth0.List[Organization](ctx, s.c, "/api/v2/organizations", nil, params, auth0.Paging{Items: "organizations", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *OrganizationsService) List(ctx context.Context, params *OrganizationListParams, opts ...auth0.RequestOption) (*auth0.Page[*Organization], error) {
+	return auth0.List[*Organization](ctx, s.c, "/api/v2/organizations", nil, params, auth0.Paging{Items: "organizations", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [OrganizationsService.List] lists, page by page.
-func (s *OrganizationsService) All(ctx context.Context, params *OrganizationListParams, opts ...auth0.RequestOption) iter.Seq2[Organization, error] {
-	return auth0.All[Organization](ctx, s.c, "/api/v2/organizations", nil, params, auth0.Paging{Items: "organizations", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *OrganizationsService) All(ctx context.Context, params *OrganizationListParams, opts ...auth0.RequestOption) iter.Seq2[*Organization, error] {
+	return auth0.All[*Organization](ctx, s.c, "/api/v2/organizations", nil, params, auth0.Paging{Items: "organizations", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // Create makes an organization, and returns it.
@@ -45,7 +45,9 @@ func (s *OrganizationsService) All(ctx context.Context, params *OrganizationList
 //
 //auth0:op POST /organizations
 func (s *OrganizationsService) Create(ctx context.Context, body OrganizationCreate, opts ...auth0.RequestOption) (*Organization, error) {
-	return call[*Organization](ctx, s.c, "POST", "/api/v2/organizations", nil, nil, body, opts)
+	var v *Organization
+	err := call(ctx, s.c, "POST", "/api/v2/organizations", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // GetByName returns one organization by its name.
@@ -54,7 +56,9 @@ func (s *OrganizationsService) Create(ctx context.Context, body OrganizationCrea
 //
 //auth0:op GET /organizations/name/{name}
 func (s *OrganizationsService) GetByName(ctx context.Context, name string, opts ...auth0.RequestOption) (*Organization, error) {
-	return call[*Organization](ctx, s.c, "GET", "/api/v2/organizations/name/{name}", []string{name}, nil, nil, opts)
+	var v *Organization
+	err := call(ctx, s.c, "GET", "/api/v2/organizations/name/{name}", []string{name}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Get returns one organization.
@@ -63,7 +67,9 @@ func (s *OrganizationsService) GetByName(ctx context.Context, name string, opts 
 //
 //auth0:op GET /organizations/{id}
 func (s *OrganizationsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*Organization, error) {
-	return call[*Organization](ctx, s.c, "GET", "/api/v2/organizations/{id}", []string{id}, nil, nil, opts)
+	var v *Organization
+	err := call(ctx, s.c, "GET", "/api/v2/organizations/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes an organization.
@@ -72,8 +78,7 @@ func (s *OrganizationsService) Get(ctx context.Context, id string, opts ...auth0
 //
 //auth0:op DELETE /organizations/{id}
 func (s *OrganizationsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/organizations/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/organizations/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of an organization, and returns it.
@@ -82,7 +87,9 @@ func (s *OrganizationsService) Delete(ctx context.Context, id string, opts ...au
 //
 //auth0:op PATCH /organizations/{id}
 func (s *OrganizationsService) Update(ctx context.Context, id string, body OrganizationUpdate, opts ...auth0.RequestOption) (*Organization, error) {
-	return call[*Organization](ctx, s.c, "PATCH", "/api/v2/organizations/{id}", []string{id}, nil, body, opts)
+	var v *Organization
+	err := call(ctx, s.c, "PATCH", "/api/v2/organizations/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // OrganizationClientGrantsService is api.Organizations.ClientGrants. Client grants of an organization.
@@ -95,13 +102,13 @@ type OrganizationClientGrantsService struct {
 // Scopes: read:organization_client_grants. Generally available.
 //
 //auth0:op GET /organizations/{id}/client-grants
-func (s *OrganizationClientGrantsService) List(ctx context.Context, id string, params *OrganizationClientGrantListParams, opts ...auth0.RequestOption) (*auth0.Page[OrganizationClientGrant], error) {
-	return auth0.List[OrganizationClientGrant](ctx, s.c, "/api/v2/organizations/{id}/client-grants", []string{id}, params, auth0.Paging{Items: "client_grants", Offset: true, Totals: true, Max: 100}, opts)
+func (s *OrganizationClientGrantsService) List(ctx context.Context, id string, params *OrganizationClientGrantListParams, opts ...auth0.RequestOption) (*auth0.Page[*OrganizationClientGrant], error) {
+	return auth0.List[*OrganizationClientGrant](ctx, s.c, "/api/v2/organizations/{id}/client-grants", []string{id}, params, auth0.Paging{Items: "client_grants", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [OrganizationClientGrantsService.List] lists, page by page.
-func (s *OrganizationClientGrantsService) All(ctx context.Context, id string, params *OrganizationClientGrantListParams, opts ...auth0.RequestOption) iter.Seq2[OrganizationClientGrant, error] {
-	return auth0.All[OrganizationClientGrant](ctx, s.c, "/api/v2/organizations/{id}/client-grants", []string{id}, params, auth0.Paging{Items: "client_grants", Offset: true, Totals: true, Max: 100}, opts)
+func (s *OrganizationClientGrantsService) All(ctx context.Context, id string, params *OrganizationClientGrantListParams, opts ...auth0.RequestOption) iter.Seq2[*OrganizationClientGrant, error] {
+	return auth0.All[*OrganizationClientGrant](ctx, s.c, "/api/v2/organizations/{id}/client-grants", []string{id}, params, auth0.Paging{Items: "client_grants", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Create associates a client grant with an organization, and returns it.
@@ -110,7 +117,9 @@ func (s *OrganizationClientGrantsService) All(ctx context.Context, id string, pa
 //
 //auth0:op POST /organizations/{id}/client-grants
 func (s *OrganizationClientGrantsService) Create(ctx context.Context, id string, body OrganizationClientGrantAdd, opts ...auth0.RequestOption) (*OrganizationClientGrant, error) {
-	return call[*OrganizationClientGrant](ctx, s.c, "POST", "/api/v2/organizations/{id}/client-grants", []string{id}, nil, body, opts)
+	var v *OrganizationClientGrant
+	err := call(ctx, s.c, "POST", "/api/v2/organizations/{id}/client-grants", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Delete takes a client grant from an organization.
@@ -119,8 +128,7 @@ func (s *OrganizationClientGrantsService) Create(ctx context.Context, id string,
 //
 //auth0:op DELETE /organizations/{id}/client-grants/{grant_id}
 func (s *OrganizationClientGrantsService) Delete(ctx context.Context, id, grantID string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/organizations/{id}/client-grants/{grant_id}", []string{id, grantID}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/organizations/{id}/client-grants/{grant_id}", []string{id, grantID}, nil, nil, nil, opts)
 }
 
 // OrganizationConnectionsService is api.Organizations.Connections. Connections of an organization, enabled or not.
@@ -133,13 +141,13 @@ type OrganizationConnectionsService struct {
 // Scopes: read:organization_connections. Early access.
 //
 //auth0:op GET /organizations/{id}/connections
-func (s *OrganizationConnectionsService) List(ctx context.Context, id string, params *OrganizationConnectionListParams, opts ...auth0.RequestOption) (*auth0.Page[OrganizationAnyConnection], error) {
-	return auth0.List[OrganizationAnyConnection](ctx, s.c, "/api/v2/organizations/{id}/connections", []string{id}, params, auth0.Paging{Items: "connections", Offset: true, Totals: true, Max: 100}, opts)
+func (s *OrganizationConnectionsService) List(ctx context.Context, id string, params *OrganizationConnectionListParams, opts ...auth0.RequestOption) (*auth0.Page[*OrganizationAnyConnection], error) {
+	return auth0.List[*OrganizationAnyConnection](ctx, s.c, "/api/v2/organizations/{id}/connections", []string{id}, params, auth0.Paging{Items: "connections", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [OrganizationConnectionsService.List] lists, page by page.
-func (s *OrganizationConnectionsService) All(ctx context.Context, id string, params *OrganizationConnectionListParams, opts ...auth0.RequestOption) iter.Seq2[OrganizationAnyConnection, error] {
-	return auth0.All[OrganizationAnyConnection](ctx, s.c, "/api/v2/organizations/{id}/connections", []string{id}, params, auth0.Paging{Items: "connections", Offset: true, Totals: true, Max: 100}, opts)
+func (s *OrganizationConnectionsService) All(ctx context.Context, id string, params *OrganizationConnectionListParams, opts ...auth0.RequestOption) iter.Seq2[*OrganizationAnyConnection, error] {
+	return auth0.All[*OrganizationAnyConnection](ctx, s.c, "/api/v2/organizations/{id}/connections", []string{id}, params, auth0.Paging{Items: "connections", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Create adds a connection to an organization.
@@ -148,7 +156,9 @@ func (s *OrganizationConnectionsService) All(ctx context.Context, id string, par
 //
 //auth0:op POST /organizations/{id}/connections
 func (s *OrganizationConnectionsService) Create(ctx context.Context, id string, body OrganizationAnyConnectionCreate, opts ...auth0.RequestOption) (*OrganizationAnyConnection, error) {
-	return call[*OrganizationAnyConnection](ctx, s.c, "POST", "/api/v2/organizations/{id}/connections", []string{id}, nil, body, opts)
+	var v *OrganizationAnyConnection
+	err := call(ctx, s.c, "POST", "/api/v2/organizations/{id}/connections", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one connection.
@@ -157,7 +167,9 @@ func (s *OrganizationConnectionsService) Create(ctx context.Context, id string, 
 //
 //auth0:op GET /organizations/{id}/connections/{connection_id}
 func (s *OrganizationConnectionsService) Get(ctx context.Context, id, connectionID string, opts ...auth0.RequestOption) (*OrganizationAnyConnection, error) {
-	return call[*OrganizationAnyConnection](ctx, s.c, "GET", "/api/v2/organizations/{id}/connections/{connection_id}", []string{id, connectionID}, nil, nil, opts)
+	var v *OrganizationAnyConnection
+	err := call(ctx, s.c, "GET", "/api/v2/organizations/{id}/connections/{connection_id}", []string{id, connectionID}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete removes a connection from an organization.
@@ -166,8 +178,7 @@ func (s *OrganizationConnectionsService) Get(ctx context.Context, id, connection
 //
 //auth0:op DELETE /organizations/{id}/connections/{connection_id}
 func (s *OrganizationConnectionsService) Delete(ctx context.Context, id, connectionID string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/organizations/{id}/connections/{connection_id}", []string{id, connectionID}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/organizations/{id}/connections/{connection_id}", []string{id, connectionID}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a connection, and returns it.
@@ -176,7 +187,9 @@ func (s *OrganizationConnectionsService) Delete(ctx context.Context, id, connect
 //
 //auth0:op PATCH /organizations/{id}/connections/{connection_id}
 func (s *OrganizationConnectionsService) Update(ctx context.Context, id, connectionID string, body OrganizationAnyConnectionUpdate, opts ...auth0.RequestOption) (*OrganizationAnyConnection, error) {
-	return call[*OrganizationAnyConnection](ctx, s.c, "PATCH", "/api/v2/organizations/{id}/connections/{connection_id}", []string{id, connectionID}, nil, body, opts)
+	var v *OrganizationAnyConnection
+	err := call(ctx, s.c, "PATCH", "/api/v2/organizations/{id}/connections/{connection_id}", []string{id, connectionID}, nil, body, &v, opts)
+	return v, err
 }
 
 // OrganizationDiscoveryDomainsService is api.Organizations.DiscoveryDomains. Email domains that lead to an organization.
@@ -189,13 +202,13 @@ type OrganizationDiscoveryDomainsService struct {
 // Scopes: read:organization_discovery_domains. Generally available.
 //
 //auth0:op GET /organizations/{id}/discovery-domains
-func (s *OrganizationDiscoveryDomainsService) List(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[OrganizationDiscoveryDomain], error) {
-	return auth0.List[OrganizationDiscoveryDomain](ctx, s.c, "/api/v2/organizations/{id}/discovery-domains", []string{id}, params, auth0.Paging{Items: "domains", Checkpoint: true, Max: 100}, opts)
+func (s *OrganizationDiscoveryDomainsService) List(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*OrganizationDiscoveryDomain], error) {
+	return auth0.List[*OrganizationDiscoveryDomain](ctx, s.c, "/api/v2/organizations/{id}/discovery-domains", []string{id}, params, auth0.Paging{Items: "domains", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [OrganizationDiscoveryDomainsService.List] lists, page by page.
-func (s *OrganizationDiscoveryDomainsService) All(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[OrganizationDiscoveryDomain, error] {
-	return auth0.All[OrganizationDiscoveryDomain](ctx, s.c, "/api/v2/organizations/{id}/discovery-domains", []string{id}, params, auth0.Paging{Items: "domains", Checkpoint: true, Max: 100}, opts)
+func (s *OrganizationDiscoveryDomainsService) All(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*OrganizationDiscoveryDomain, error] {
+	return auth0.All[*OrganizationDiscoveryDomain](ctx, s.c, "/api/v2/organizations/{id}/discovery-domains", []string{id}, params, auth0.Paging{Items: "domains", Checkpoint: true, Max: 100}, opts)
 }
 
 // Create makes a discovery domain, and returns it.
@@ -204,7 +217,9 @@ func (s *OrganizationDiscoveryDomainsService) All(ctx context.Context, id string
 //
 //auth0:op POST /organizations/{id}/discovery-domains
 func (s *OrganizationDiscoveryDomainsService) Create(ctx context.Context, id string, body OrganizationDiscoveryDomainCreate, opts ...auth0.RequestOption) (*OrganizationDiscoveryDomain, error) {
-	return call[*OrganizationDiscoveryDomain](ctx, s.c, "POST", "/api/v2/organizations/{id}/discovery-domains", []string{id}, nil, body, opts)
+	var v *OrganizationDiscoveryDomain
+	err := call(ctx, s.c, "POST", "/api/v2/organizations/{id}/discovery-domains", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // GetByName returns one discovery domain by its name.
@@ -213,7 +228,9 @@ func (s *OrganizationDiscoveryDomainsService) Create(ctx context.Context, id str
 //
 //auth0:op GET /organizations/{id}/discovery-domains/name/{discovery_domain}
 func (s *OrganizationDiscoveryDomainsService) GetByName(ctx context.Context, id, discoveryDomain string, opts ...auth0.RequestOption) (*OrganizationDiscoveryDomain, error) {
-	return call[*OrganizationDiscoveryDomain](ctx, s.c, "GET", "/api/v2/organizations/{id}/discovery-domains/name/{discovery_domain}", []string{id, discoveryDomain}, nil, nil, opts)
+	var v *OrganizationDiscoveryDomain
+	err := call(ctx, s.c, "GET", "/api/v2/organizations/{id}/discovery-domains/name/{discovery_domain}", []string{id, discoveryDomain}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Get returns one discovery domain.
@@ -222,7 +239,9 @@ func (s *OrganizationDiscoveryDomainsService) GetByName(ctx context.Context, id,
 //
 //auth0:op GET /organizations/{id}/discovery-domains/{discovery_domain_id}
 func (s *OrganizationDiscoveryDomainsService) Get(ctx context.Context, id, discoveryDomainID string, opts ...auth0.RequestOption) (*OrganizationDiscoveryDomain, error) {
-	return call[*OrganizationDiscoveryDomain](ctx, s.c, "GET", "/api/v2/organizations/{id}/discovery-domains/{discovery_domain_id}", []string{id, discoveryDomainID}, nil, nil, opts)
+	var v *OrganizationDiscoveryDomain
+	err := call(ctx, s.c, "GET", "/api/v2/organizations/{id}/discovery-domains/{discovery_domain_id}", []string{id, discoveryDomainID}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a discovery domain.
@@ -231,8 +250,7 @@ func (s *OrganizationDiscoveryDomainsService) Get(ctx context.Context, id, disco
 //
 //auth0:op DELETE /organizations/{id}/discovery-domains/{discovery_domain_id}
 func (s *OrganizationDiscoveryDomainsService) Delete(ctx context.Context, id, discoveryDomainID string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/organizations/{id}/discovery-domains/{discovery_domain_id}", []string{id, discoveryDomainID}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/organizations/{id}/discovery-domains/{discovery_domain_id}", []string{id, discoveryDomainID}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a discovery domain, and returns it.
@@ -241,7 +259,9 @@ func (s *OrganizationDiscoveryDomainsService) Delete(ctx context.Context, id, di
 //
 //auth0:op PATCH /organizations/{id}/discovery-domains/{discovery_domain_id}
 func (s *OrganizationDiscoveryDomainsService) Update(ctx context.Context, id, discoveryDomainID string, body OrganizationDiscoveryDomainUpdate, opts ...auth0.RequestOption) (*OrganizationDiscoveryDomain, error) {
-	return call[*OrganizationDiscoveryDomain](ctx, s.c, "PATCH", "/api/v2/organizations/{id}/discovery-domains/{discovery_domain_id}", []string{id, discoveryDomainID}, nil, body, opts)
+	var v *OrganizationDiscoveryDomain
+	err := call(ctx, s.c, "PATCH", "/api/v2/organizations/{id}/discovery-domains/{discovery_domain_id}", []string{id, discoveryDomainID}, nil, body, &v, opts)
+	return v, err
 }
 
 // OrganizationEnabledConnectionsService is api.Organizations.EnabledConnections. Connections that are enabled for an organization.
@@ -254,13 +274,13 @@ type OrganizationEnabledConnectionsService struct {
 // Scopes: read:organization_connections. Generally available.
 //
 //auth0:op GET /organizations/{id}/enabled_connections
-func (s *OrganizationEnabledConnectionsService) List(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[OrganizationConnection], error) {
-	return auth0.List[OrganizationConnection](ctx, s.c, "/api/v2/organizations/{id}/enabled_connections", []string{id}, params, auth0.Paging{Items: "enabled_connections", Offset: true, Totals: true, Max: 100}, opts)
+func (s *OrganizationEnabledConnectionsService) List(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[*OrganizationConnection], error) {
+	return auth0.List[*OrganizationConnection](ctx, s.c, "/api/v2/organizations/{id}/enabled_connections", []string{id}, params, auth0.Paging{Items: "enabled_connections", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [OrganizationEnabledConnectionsService.List] lists, page by page.
-func (s *OrganizationEnabledConnectionsService) All(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[OrganizationConnection, error] {
-	return auth0.All[OrganizationConnection](ctx, s.c, "/api/v2/organizations/{id}/enabled_connections", []string{id}, params, auth0.Paging{Items: "enabled_connections", Offset: true, Totals: true, Max: 100}, opts)
+func (s *OrganizationEnabledConnectionsService) All(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[*OrganizationConnection, error] {
+	return auth0.All[*OrganizationConnection](ctx, s.c, "/api/v2/organizations/{id}/enabled_connections", []string{id}, params, auth0.Paging{Items: "enabled_connections", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Add enables a connection for an organization.
@@ -269,7 +289,9 @@ func (s *OrganizationEnabledConnectionsService) All(ctx context.Context, id stri
 //
 //auth0:op POST /organizations/{id}/enabled_connections
 func (s *OrganizationEnabledConnectionsService) Add(ctx context.Context, id string, body OrganizationConnectionAdd, opts ...auth0.RequestOption) (*OrganizationConnection, error) {
-	return call[*OrganizationConnection](ctx, s.c, "POST", "/api/v2/organizations/{id}/enabled_connections", []string{id}, nil, body, opts)
+	var v *OrganizationConnection
+	err := call(ctx, s.c, "POST", "/api/v2/organizations/{id}/enabled_connections", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one enabled connection.
@@ -278,7 +300,9 @@ func (s *OrganizationEnabledConnectionsService) Add(ctx context.Context, id stri
 //
 //auth0:op GET /organizations/{id}/enabled_connections/{connectionId}
 func (s *OrganizationEnabledConnectionsService) Get(ctx context.Context, id, connectionID string, opts ...auth0.RequestOption) (*OrganizationConnection, error) {
-	return call[*OrganizationConnection](ctx, s.c, "GET", "/api/v2/organizations/{id}/enabled_connections/{connectionId}", []string{id, connectionID}, nil, nil, opts)
+	var v *OrganizationConnection
+	err := call(ctx, s.c, "GET", "/api/v2/organizations/{id}/enabled_connections/{connectionId}", []string{id, connectionID}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete disables a connection for an organization.
@@ -287,8 +311,7 @@ func (s *OrganizationEnabledConnectionsService) Get(ctx context.Context, id, con
 //
 //auth0:op DELETE /organizations/{id}/enabled_connections/{connectionId}
 func (s *OrganizationEnabledConnectionsService) Delete(ctx context.Context, id, connectionID string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/organizations/{id}/enabled_connections/{connectionId}", []string{id, connectionID}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/organizations/{id}/enabled_connections/{connectionId}", []string{id, connectionID}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of an enabled connection, and returns it.
@@ -297,7 +320,9 @@ func (s *OrganizationEnabledConnectionsService) Delete(ctx context.Context, id, 
 //
 //auth0:op PATCH /organizations/{id}/enabled_connections/{connectionId}
 func (s *OrganizationEnabledConnectionsService) Update(ctx context.Context, id, connectionID string, body OrganizationConnectionUpdate, opts ...auth0.RequestOption) (*OrganizationConnection, error) {
-	return call[*OrganizationConnection](ctx, s.c, "PATCH", "/api/v2/organizations/{id}/enabled_connections/{connectionId}", []string{id, connectionID}, nil, body, opts)
+	var v *OrganizationConnection
+	err := call(ctx, s.c, "PATCH", "/api/v2/organizations/{id}/enabled_connections/{connectionId}", []string{id, connectionID}, nil, body, &v, opts)
+	return v, err
 }
 
 // OrganizationInvitationsService is api.Organizations.Invitations. Invitations to an organization.
@@ -310,13 +335,13 @@ type OrganizationInvitationsService struct {
 // Scopes: read:organization_invitations. Generally available.
 //
 //auth0:op GET /organizations/{id}/invitations
-func (s *OrganizationInvitationsService) List(ctx context.Context, id string, params *OrganizationInvitationListParams, opts ...auth0.RequestOption) (*auth0.Page[OrganizationInvitation], error) {
-	return auth0.List[OrganizationInvitation](ctx, s.c, "/api/v2/organizations/{id}/invitations", []string{id}, params, auth0.Paging{Items: "invitations", Offset: true, Totals: true, Max: 100}, opts)
+func (s *OrganizationInvitationsService) List(ctx context.Context, id string, params *OrganizationInvitationListParams, opts ...auth0.RequestOption) (*auth0.Page[*OrganizationInvitation], error) {
+	return auth0.List[*OrganizationInvitation](ctx, s.c, "/api/v2/organizations/{id}/invitations", []string{id}, params, auth0.Paging{Items: "invitations", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [OrganizationInvitationsService.List] lists, page by page.
-func (s *OrganizationInvitationsService) All(ctx context.Context, id string, params *OrganizationInvitationListParams, opts ...auth0.RequestOption) iter.Seq2[OrganizationInvitation, error] {
-	return auth0.All[OrganizationInvitation](ctx, s.c, "/api/v2/organizations/{id}/invitations", []string{id}, params, auth0.Paging{Items: "invitations", Offset: true, Totals: true, Max: 100}, opts)
+func (s *OrganizationInvitationsService) All(ctx context.Context, id string, params *OrganizationInvitationListParams, opts ...auth0.RequestOption) iter.Seq2[*OrganizationInvitation, error] {
+	return auth0.All[*OrganizationInvitation](ctx, s.c, "/api/v2/organizations/{id}/invitations", []string{id}, params, auth0.Paging{Items: "invitations", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Create makes an invitation, and returns it.
@@ -325,7 +350,9 @@ func (s *OrganizationInvitationsService) All(ctx context.Context, id string, par
 //
 //auth0:op POST /organizations/{id}/invitations
 func (s *OrganizationInvitationsService) Create(ctx context.Context, id string, body OrganizationInvitationCreate, opts ...auth0.RequestOption) (*OrganizationInvitation, error) {
-	return call[*OrganizationInvitation](ctx, s.c, "POST", "/api/v2/organizations/{id}/invitations", []string{id}, nil, body, opts)
+	var v *OrganizationInvitation
+	err := call(ctx, s.c, "POST", "/api/v2/organizations/{id}/invitations", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one invitation.
@@ -334,7 +361,9 @@ func (s *OrganizationInvitationsService) Create(ctx context.Context, id string, 
 //
 //auth0:op GET /organizations/{id}/invitations/{invitation_id}
 func (s *OrganizationInvitationsService) Get(ctx context.Context, id, invitationID string, params *FieldParams, opts ...auth0.RequestOption) (*OrganizationInvitation, error) {
-	return call[*OrganizationInvitation](ctx, s.c, "GET", "/api/v2/organizations/{id}/invitations/{invitation_id}", []string{id, invitationID}, params, nil, opts)
+	var v *OrganizationInvitation
+	err := call(ctx, s.c, "GET", "/api/v2/organizations/{id}/invitations/{invitation_id}", []string{id, invitationID}, params, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes an invitation.
@@ -343,8 +372,7 @@ func (s *OrganizationInvitationsService) Get(ctx context.Context, id, invitation
 //
 //auth0:op DELETE /organizations/{id}/invitations/{invitation_id}
 func (s *OrganizationInvitationsService) Delete(ctx context.Context, id, invitationID string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/organizations/{id}/invitations/{invitation_id}", []string{id, invitationID}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/organizations/{id}/invitations/{invitation_id}", []string{id, invitationID}, nil, nil, nil, opts)
 }
 
 // OrganizationMembersService is api.Organizations.Members. Members of an organization.
@@ -360,13 +388,13 @@ type OrganizationMembersService struct {
 // Scopes: read:organization_members. Generally available.
 //
 //auth0:op GET /organizations/{id}/members
-func (s *OrganizationMembersService) List(ctx context.Context, id string, params *OrganizationMemberListParams, opts ...auth0.RequestOption) (*auth0.Page[OrganizationMember], error) {
-	return auth0.List[OrganizationMember](ctx, s.c, "/api/v2/organizations/{id}/members", []string{id}, params, auth0.Paging{Items: "members", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *OrganizationMembersService) List(ctx context.Context, id string, params *OrganizationMemberListParams, opts ...auth0.RequestOption) (*auth0.Page[*OrganizationMember], error) {
+	return auth0.List[*OrganizationMember](ctx, s.c, "/api/v2/organizations/{id}/members", []string{id}, params, auth0.Paging{Items: "members", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [OrganizationMembersService.List] lists, page by page.
-func (s *OrganizationMembersService) All(ctx context.Context, id string, params *OrganizationMemberListParams, opts ...auth0.RequestOption) iter.Seq2[OrganizationMember, error] {
-	return auth0.All[OrganizationMember](ctx, s.c, "/api/v2/organizations/{id}/members", []string{id}, params, auth0.Paging{Items: "members", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *OrganizationMembersService) All(ctx context.Context, id string, params *OrganizationMemberListParams, opts ...auth0.RequestOption) iter.Seq2[*OrganizationMember, error] {
+	return auth0.All[*OrganizationMember](ctx, s.c, "/api/v2/organizations/{id}/members", []string{id}, params, auth0.Paging{Items: "members", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // Delete removes users from an organization.
@@ -375,8 +403,7 @@ func (s *OrganizationMembersService) All(ctx context.Context, id string, params 
 //
 //auth0:op DELETE /organizations/{id}/members
 func (s *OrganizationMembersService) Delete(ctx context.Context, id string, body OrganizationMemberIDs, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/organizations/{id}/members", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/organizations/{id}/members", []string{id}, nil, body, nil, opts)
 }
 
 // Create adds users to an organization.
@@ -385,8 +412,7 @@ func (s *OrganizationMembersService) Delete(ctx context.Context, id string, body
 //
 //auth0:op POST /organizations/{id}/members
 func (s *OrganizationMembersService) Create(ctx context.Context, id string, body OrganizationMemberIDs, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/organizations/{id}/members", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/organizations/{id}/members", []string{id}, nil, body, nil, opts)
 }
 
 // OrganizationMemberEffectiveRolesService is api.Organizations.Members.EffectiveRoles. Roles that a member has, directly or by a group.
@@ -401,13 +427,13 @@ type OrganizationMemberEffectiveRolesService struct {
 // Scopes: read:organization_member_effective_roles. Generally available.
 //
 //auth0:op GET /organizations/{id}/members/{user_id}/effective-roles
-func (s *OrganizationMemberEffectiveRolesService) List(ctx context.Context, id, userID string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[UserEffectiveRole], error) {
-	return auth0.List[UserEffectiveRole](ctx, s.c, "/api/v2/organizations/{id}/members/{user_id}/effective-roles", []string{id, userID}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
+func (s *OrganizationMemberEffectiveRolesService) List(ctx context.Context, id, userID string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*UserEffectiveRole], error) {
+	return auth0.List[*UserEffectiveRole](ctx, s.c, "/api/v2/organizations/{id}/members/{user_id}/effective-roles", []string{id, userID}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
 }
 
 // All iterates over what [OrganizationMemberEffectiveRolesService.List] lists, page by page.
-func (s *OrganizationMemberEffectiveRolesService) All(ctx context.Context, id, userID string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[UserEffectiveRole, error] {
-	return auth0.All[UserEffectiveRole](ctx, s.c, "/api/v2/organizations/{id}/members/{user_id}/effective-roles", []string{id, userID}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
+func (s *OrganizationMemberEffectiveRolesService) All(ctx context.Context, id, userID string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*UserEffectiveRole, error] {
+	return auth0.All[*UserEffectiveRole](ctx, s.c, "/api/v2/organizations/{id}/members/{user_id}/effective-roles", []string{id, userID}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
 }
 
 // MemberRoleSourcesService is api.Organizations.Members.EffectiveRoles.Sources. Where effective roles come from.
@@ -425,13 +451,13 @@ type MemberRoleSourceGroupsService struct {
 // Scopes: read:organization_member_role_source_groups. Generally available.
 //
 //auth0:op GET /organizations/{id}/members/{user_id}/effective-roles/sources/groups
-func (s *MemberRoleSourceGroupsService) List(ctx context.Context, id, userID string, params *MemberRoleSourceGroupListParams, opts ...auth0.RequestOption) (*auth0.Page[Group], error) {
-	return page[Group](ctx, s.c, "/api/v2/organizations/{id}/members/{user_id}/effective-roles/sources/groups", []string{id, userID}, params, auth0.Paging{Items: "groups", Checkpoint: true}, opts)
+func (s *MemberRoleSourceGroupsService) List(ctx context.Context, id, userID string, params *MemberRoleSourceGroupListParams, opts ...auth0.RequestOption) (*auth0.Page[*Group], error) {
+	return page[*Group](ctx, s.c, "/api/v2/organizations/{id}/members/{user_id}/effective-roles/sources/groups", []string{id, userID}, params, auth0.Paging{Items: "groups", Checkpoint: true}, opts)
 }
 
 // All iterates over what [MemberRoleSourceGroupsService.List] lists, page by page.
-func (s *MemberRoleSourceGroupsService) All(ctx context.Context, id, userID string, params *MemberRoleSourceGroupListParams, opts ...auth0.RequestOption) iter.Seq2[Group, error] {
-	return all[Group](ctx, s.c, "/api/v2/organizations/{id}/members/{user_id}/effective-roles/sources/groups", []string{id, userID}, params, auth0.Paging{Items: "groups", Checkpoint: true}, opts)
+func (s *MemberRoleSourceGroupsService) All(ctx context.Context, id, userID string, params *MemberRoleSourceGroupListParams, opts ...auth0.RequestOption) iter.Seq2[*Group, error] {
+	return all[*Group](ctx, s.c, "/api/v2/organizations/{id}/members/{user_id}/effective-roles/sources/groups", []string{id, userID}, params, auth0.Paging{Items: "groups", Checkpoint: true}, opts)
 }
 
 // OrganizationMemberRolesService is api.Organizations.Members.Roles. Roles of a member of an organization.
@@ -444,13 +470,13 @@ type OrganizationMemberRolesService struct {
 // Scopes: read:organization_member_roles. Generally available.
 //
 //auth0:op GET /organizations/{id}/members/{user_id}/roles
-func (s *OrganizationMemberRolesService) List(ctx context.Context, id, userID string, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[Role], error) {
-	return auth0.List[Role](ctx, s.c, "/api/v2/organizations/{id}/members/{user_id}/roles", []string{id, userID}, params, auth0.Paging{Items: "roles", Offset: true, Totals: true, Max: 100}, opts)
+func (s *OrganizationMemberRolesService) List(ctx context.Context, id, userID string, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[*Role], error) {
+	return auth0.List[*Role](ctx, s.c, "/api/v2/organizations/{id}/members/{user_id}/roles", []string{id, userID}, params, auth0.Paging{Items: "roles", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [OrganizationMemberRolesService.List] lists, page by page.
-func (s *OrganizationMemberRolesService) All(ctx context.Context, id, userID string, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[Role, error] {
-	return auth0.All[Role](ctx, s.c, "/api/v2/organizations/{id}/members/{user_id}/roles", []string{id, userID}, params, auth0.Paging{Items: "roles", Offset: true, Totals: true, Max: 100}, opts)
+func (s *OrganizationMemberRolesService) All(ctx context.Context, id, userID string, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[*Role, error] {
+	return auth0.All[*Role](ctx, s.c, "/api/v2/organizations/{id}/members/{user_id}/roles", []string{id, userID}, params, auth0.Paging{Items: "roles", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Delete takes roles from a member of an organization.
@@ -459,8 +485,7 @@ func (s *OrganizationMemberRolesService) All(ctx context.Context, id, userID str
 //
 //auth0:op DELETE /organizations/{id}/members/{user_id}/roles
 func (s *OrganizationMemberRolesService) Delete(ctx context.Context, id, userID string, body RoleIDs, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/organizations/{id}/members/{user_id}/roles", []string{id, userID}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/organizations/{id}/members/{user_id}/roles", []string{id, userID}, nil, body, nil, opts)
 }
 
 // Assign gives roles to a member of an organization.
@@ -469,8 +494,7 @@ func (s *OrganizationMemberRolesService) Delete(ctx context.Context, id, userID 
 //
 //auth0:op POST /organizations/{id}/members/{user_id}/roles
 func (s *OrganizationMemberRolesService) Assign(ctx context.Context, id, userID string, body RoleIDs, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/organizations/{id}/members/{user_id}/roles", []string{id, userID}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/organizations/{id}/members/{user_id}/roles", []string{id, userID}, nil, body, nil, opts)
 }
 
 // OrganizationGroupsService is api.Organizations.Groups. Groups of an organization.
@@ -485,13 +509,13 @@ type OrganizationGroupsService struct {
 // Scopes: read:organization_groups. Generally available.
 //
 //auth0:op GET /organizations/{organization_id}/groups
-func (s *OrganizationGroupsService) List(ctx context.Context, organizationID string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[Group], error) {
-	return auth0.List[Group](ctx, s.c, "/api/v2/organizations/{organization_id}/groups", []string{organizationID}, params, auth0.Paging{Items: "groups", Checkpoint: true}, opts)
+func (s *OrganizationGroupsService) List(ctx context.Context, organizationID string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*Group], error) {
+	return auth0.List[*Group](ctx, s.c, "/api/v2/organizations/{organization_id}/groups", []string{organizationID}, params, auth0.Paging{Items: "groups", Checkpoint: true}, opts)
 }
 
 // All iterates over what [OrganizationGroupsService.List] lists, page by page.
-func (s *OrganizationGroupsService) All(ctx context.Context, organizationID string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[Group, error] {
-	return auth0.All[Group](ctx, s.c, "/api/v2/organizations/{organization_id}/groups", []string{organizationID}, params, auth0.Paging{Items: "groups", Checkpoint: true}, opts)
+func (s *OrganizationGroupsService) All(ctx context.Context, organizationID string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*Group, error] {
+	return auth0.All[*Group](ctx, s.c, "/api/v2/organizations/{organization_id}/groups", []string{organizationID}, params, auth0.Paging{Items: "groups", Checkpoint: true}, opts)
 }
 
 // OrganizationGroupRolesService is api.Organizations.Groups.Roles. Roles of a group in an organization.
@@ -504,13 +528,13 @@ type OrganizationGroupRolesService struct {
 // Scopes: read:organization_group_roles. Generally available.
 //
 //auth0:op GET /organizations/{organization_id}/groups/{group_id}/roles
-func (s *OrganizationGroupRolesService) List(ctx context.Context, organizationID, groupID string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[Role], error) {
-	return auth0.List[Role](ctx, s.c, "/api/v2/organizations/{organization_id}/groups/{group_id}/roles", []string{organizationID, groupID}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
+func (s *OrganizationGroupRolesService) List(ctx context.Context, organizationID, groupID string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*Role], error) {
+	return auth0.List[*Role](ctx, s.c, "/api/v2/organizations/{organization_id}/groups/{group_id}/roles", []string{organizationID, groupID}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
 }
 
 // All iterates over what [OrganizationGroupRolesService.List] lists, page by page.
-func (s *OrganizationGroupRolesService) All(ctx context.Context, organizationID, groupID string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[Role, error] {
-	return auth0.All[Role](ctx, s.c, "/api/v2/organizations/{organization_id}/groups/{group_id}/roles", []string{organizationID, groupID}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
+func (s *OrganizationGroupRolesService) All(ctx context.Context, organizationID, groupID string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*Role, error] {
+	return auth0.All[*Role](ctx, s.c, "/api/v2/organizations/{organization_id}/groups/{group_id}/roles", []string{organizationID, groupID}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
 }
 
 // Delete takes roles from a group in an organization.
@@ -519,8 +543,7 @@ func (s *OrganizationGroupRolesService) All(ctx context.Context, organizationID,
 //
 //auth0:op DELETE /organizations/{organization_id}/groups/{group_id}/roles
 func (s *OrganizationGroupRolesService) Delete(ctx context.Context, organizationID, groupID string, body RoleIDs, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/organizations/{organization_id}/groups/{group_id}/roles", []string{organizationID, groupID}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/organizations/{organization_id}/groups/{group_id}/roles", []string{organizationID, groupID}, nil, body, nil, opts)
 }
 
 // Create gives roles to a group in an organization.
@@ -529,8 +552,7 @@ func (s *OrganizationGroupRolesService) Delete(ctx context.Context, organization
 //
 //auth0:op POST /organizations/{organization_id}/groups/{group_id}/roles
 func (s *OrganizationGroupRolesService) Create(ctx context.Context, organizationID, groupID string, body RoleIDs, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/organizations/{organization_id}/groups/{group_id}/roles", []string{organizationID, groupID}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/organizations/{organization_id}/groups/{group_id}/roles", []string{organizationID, groupID}, nil, body, nil, opts)
 }
 
 // OrganizationClientsService is api.Organizations.Clients. Applications of an organization.
@@ -543,13 +565,13 @@ type OrganizationClientsService struct {
 // Scopes: read:organization_clients. Early access.
 //
 //auth0:op GET /organizations/{id}/clients
-func (s *OrganizationClientsService) List(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[OrganizationClient], error) {
-	return auth0.List[OrganizationClient](ctx, s.c, "/api/v2/organizations/{id}/clients", []string{id}, params, auth0.Paging{Items: "clients", Checkpoint: true}, opts)
+func (s *OrganizationClientsService) List(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*OrganizationClient], error) {
+	return auth0.List[*OrganizationClient](ctx, s.c, "/api/v2/organizations/{id}/clients", []string{id}, params, auth0.Paging{Items: "clients", Checkpoint: true}, opts)
 }
 
 // All iterates over what [OrganizationClientsService.List] lists, page by page.
-func (s *OrganizationClientsService) All(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[OrganizationClient, error] {
-	return auth0.All[OrganizationClient](ctx, s.c, "/api/v2/organizations/{id}/clients", []string{id}, params, auth0.Paging{Items: "clients", Checkpoint: true}, opts)
+func (s *OrganizationClientsService) All(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*OrganizationClient, error] {
+	return auth0.All[*OrganizationClient](ctx, s.c, "/api/v2/organizations/{id}/clients", []string{id}, params, auth0.Paging{Items: "clients", Checkpoint: true}, opts)
 }
 
 // Delete removes applications from an organization.
@@ -558,8 +580,7 @@ func (s *OrganizationClientsService) All(ctx context.Context, id string, params 
 //
 //auth0:op DELETE /organizations/{id}/clients
 func (s *OrganizationClientsService) Delete(ctx context.Context, id string, body OrganizationClientsDelete, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/organizations/{id}/clients", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/organizations/{id}/clients", []string{id}, nil, body, nil, opts)
 }
 
 // Create adds applications to an organization.
@@ -568,7 +589,9 @@ func (s *OrganizationClientsService) Delete(ctx context.Context, id string, body
 //
 //auth0:op POST /organizations/{id}/clients
 func (s *OrganizationClientsService) Create(ctx context.Context, id string, body OrganizationClientsCreate, opts ...auth0.RequestOption) ([]OrganizationClient, error) {
-	return list[OrganizationClient](ctx, s.c, "POST", "/api/v2/organizations/{id}/clients", []string{id}, nil, body, opts)
+	var v []OrganizationClient
+	err := list(ctx, s.c, "POST", "/api/v2/organizations/{id}/clients", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one application.
@@ -577,7 +600,9 @@ func (s *OrganizationClientsService) Create(ctx context.Context, id string, body
 //
 //auth0:op GET /organizations/{id}/clients/{client_id}
 func (s *OrganizationClientsService) Get(ctx context.Context, id, clientID string, opts ...auth0.RequestOption) (*OrganizationClient, error) {
-	return call[*OrganizationClient](ctx, s.c, "GET", "/api/v2/organizations/{id}/clients/{client_id}", []string{id, clientID}, nil, nil, opts)
+	var v *OrganizationClient
+	err := call(ctx, s.c, "GET", "/api/v2/organizations/{id}/clients/{client_id}", []string{id, clientID}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Update changes how an application is used in an organization.
@@ -586,7 +611,9 @@ func (s *OrganizationClientsService) Get(ctx context.Context, id, clientID strin
 //
 //auth0:op PATCH /organizations/{id}/clients/{client_id}
 func (s *OrganizationClientsService) Update(ctx context.Context, id, clientID string, body OrganizationClientUpdate, opts ...auth0.RequestOption) (*OrganizationClient, error) {
-	return call[*OrganizationClient](ctx, s.c, "PATCH", "/api/v2/organizations/{id}/clients/{client_id}", []string{id, clientID}, nil, body, opts)
+	var v *OrganizationClient
+	err := call(ctx, s.c, "PATCH", "/api/v2/organizations/{id}/clients/{client_id}", []string{id, clientID}, nil, body, &v, opts)
+	return v, err
 }
 
 // OrganizationRolesService is api.Organizations.Roles. Roles in an organization.
@@ -605,13 +632,13 @@ type OrganizationRoleMembersService struct {
 // Scopes: read:roles, read:organization_members. Early access.
 //
 //auth0:op GET /organizations/{id}/roles/{role_id}/members
-func (s *OrganizationRoleMembersService) List(ctx context.Context, id, roleID string, params *OrganizationRoleMemberListParams, opts ...auth0.RequestOption) (*auth0.Page[RoleMember], error) {
-	return auth0.List[RoleMember](ctx, s.c, "/api/v2/organizations/{id}/roles/{role_id}/members", []string{id, roleID}, params, auth0.Paging{Items: "members", Checkpoint: true}, opts)
+func (s *OrganizationRoleMembersService) List(ctx context.Context, id, roleID string, params *OrganizationRoleMemberListParams, opts ...auth0.RequestOption) (*auth0.Page[*RoleMember], error) {
+	return auth0.List[*RoleMember](ctx, s.c, "/api/v2/organizations/{id}/roles/{role_id}/members", []string{id, roleID}, params, auth0.Paging{Items: "members", Checkpoint: true}, opts)
 }
 
 // All iterates over what [OrganizationRoleMembersService.List] lists, page by page.
-func (s *OrganizationRoleMembersService) All(ctx context.Context, id, roleID string, params *OrganizationRoleMemberListParams, opts ...auth0.RequestOption) iter.Seq2[RoleMember, error] {
-	return auth0.All[RoleMember](ctx, s.c, "/api/v2/organizations/{id}/roles/{role_id}/members", []string{id, roleID}, params, auth0.Paging{Items: "members", Checkpoint: true}, opts)
+func (s *OrganizationRoleMembersService) All(ctx context.Context, id, roleID string, params *OrganizationRoleMemberListParams, opts ...auth0.RequestOption) iter.Seq2[*RoleMember, error] {
+	return auth0.All[*RoleMember](ctx, s.c, "/api/v2/organizations/{id}/roles/{role_id}/members", []string{id, roleID}, params, auth0.Paging{Items: "members", Checkpoint: true}, opts)
 }
 
 // OrganizationRoleGroupsService is api.Organizations.Roles.Groups. Groups that have a role.
@@ -624,13 +651,13 @@ type OrganizationRoleGroupsService struct {
 // Scopes: read:roles, read:organization_groups. Early access.
 //
 //auth0:op GET /organizations/{organization_id}/roles/{role_id}/groups
-func (s *OrganizationRoleGroupsService) List(ctx context.Context, organizationID, roleID string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[RoleGroup], error) {
-	return auth0.List[RoleGroup](ctx, s.c, "/api/v2/organizations/{organization_id}/roles/{role_id}/groups", []string{organizationID, roleID}, params, auth0.Paging{Items: "groups", Checkpoint: true, Max: 100}, opts)
+func (s *OrganizationRoleGroupsService) List(ctx context.Context, organizationID, roleID string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*RoleGroup], error) {
+	return auth0.List[*RoleGroup](ctx, s.c, "/api/v2/organizations/{organization_id}/roles/{role_id}/groups", []string{organizationID, roleID}, params, auth0.Paging{Items: "groups", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [OrganizationRoleGroupsService.List] lists, page by page.
-func (s *OrganizationRoleGroupsService) All(ctx context.Context, organizationID, roleID string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[RoleGroup, error] {
-	return auth0.All[RoleGroup](ctx, s.c, "/api/v2/organizations/{organization_id}/roles/{role_id}/groups", []string{organizationID, roleID}, params, auth0.Paging{Items: "groups", Checkpoint: true, Max: 100}, opts)
+func (s *OrganizationRoleGroupsService) All(ctx context.Context, organizationID, roleID string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*RoleGroup, error] {
+	return auth0.All[*RoleGroup](ctx, s.c, "/api/v2/organizations/{organization_id}/roles/{role_id}/groups", []string{organizationID, roleID}, params, auth0.Paging{Items: "groups", Checkpoint: true, Max: 100}, opts)
 }
 
 // OrganizationListParams are the parameters of [OrganizationsService.List].

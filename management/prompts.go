@@ -24,7 +24,9 @@ type PromptsService struct {
 //
 //auth0:op GET /prompts
 func (s *PromptsService) GetSettings(ctx context.Context, opts ...auth0.RequestOption) (*PromptSettings, error) {
-	return call[*PromptSettings](ctx, s.c, "GET", "/api/v2/prompts", nil, nil, nil, opts)
+	var v *PromptSettings
+	err := call(ctx, s.c, "GET", "/api/v2/prompts", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // UpdateSettings changes the prompt settings, and returns them.
@@ -33,7 +35,9 @@ func (s *PromptsService) GetSettings(ctx context.Context, opts ...auth0.RequestO
 //
 //auth0:op PATCH /prompts
 func (s *PromptsService) UpdateSettings(ctx context.Context, body PromptSettingsUpdate, opts ...auth0.RequestOption) (*PromptSettings, error) {
-	return call[*PromptSettings](ctx, s.c, "PATCH", "/api/v2/prompts", nil, nil, body, opts)
+	var v *PromptSettings
+	err := call(ctx, s.c, "PATCH", "/api/v2/prompts", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // PromptRenderingService is api.Prompts.Rendering. Screens that a tenant draws itself.
@@ -46,13 +50,13 @@ type PromptRenderingService struct {
 // Scopes: read:prompts. Generally available.
 //
 //auth0:op GET /prompts/rendering
-func (s *PromptRenderingService) List(ctx context.Context, params *PromptRenderingListParams, opts ...auth0.RequestOption) (*auth0.Page[Rendering], error) {
-	return auth0.List[Rendering](ctx, s.c, "/api/v2/prompts/rendering", nil, params, auth0.Paging{Items: "configs", Offset: true, Totals: true, Max: 100}, opts)
+func (s *PromptRenderingService) List(ctx context.Context, params *PromptRenderingListParams, opts ...auth0.RequestOption) (*auth0.Page[*Rendering], error) {
+	return auth0.List[*Rendering](ctx, s.c, "/api/v2/prompts/rendering", nil, params, auth0.Paging{Items: "configs", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [PromptRenderingService.List] lists, page by page.
-func (s *PromptRenderingService) All(ctx context.Context, params *PromptRenderingListParams, opts ...auth0.RequestOption) iter.Seq2[Rendering, error] {
-	return auth0.All[Rendering](ctx, s.c, "/api/v2/prompts/rendering", nil, params, auth0.Paging{Items: "configs", Offset: true, Totals: true, Max: 100}, opts)
+func (s *PromptRenderingService) All(ctx context.Context, params *PromptRenderingListParams, opts ...auth0.RequestOption) iter.Seq2[*Rendering, error] {
+	return auth0.All[*Rendering](ctx, s.c, "/api/v2/prompts/rendering", nil, params, auth0.Paging{Items: "configs", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // BulkUpdate changes the rendering settings of several screens.
@@ -61,7 +65,9 @@ func (s *PromptRenderingService) All(ctx context.Context, params *PromptRenderin
 //
 //auth0:op PATCH /prompts/rendering
 func (s *PromptRenderingService) BulkUpdate(ctx context.Context, body RenderingBulkUpdate, opts ...auth0.RequestOption) ([]RenderingBulk, error) {
-	return list[RenderingBulk](ctx, s.c, "PATCH", "/api/v2/prompts/rendering", nil, nil, body, opts)
+	var v []RenderingBulk
+	err := list(ctx, s.c, "PATCH", "/api/v2/prompts/rendering", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns the rendering settings of a screen.
@@ -70,7 +76,9 @@ func (s *PromptRenderingService) BulkUpdate(ctx context.Context, body RenderingB
 //
 //auth0:op GET /prompts/{prompt}/screen/{screen}/rendering
 func (s *PromptRenderingService) Get(ctx context.Context, prompt, screen string, opts ...auth0.RequestOption) (*Rendering, error) {
-	return call[*Rendering](ctx, s.c, "GET", "/api/v2/prompts/{prompt}/screen/{screen}/rendering", []string{prompt, screen}, nil, nil, opts)
+	var v *Rendering
+	err := call(ctx, s.c, "GET", "/api/v2/prompts/{prompt}/screen/{screen}/rendering", []string{prompt, screen}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Update changes the given fields of the rendering settings of a screen, and returns them.
@@ -79,7 +87,9 @@ func (s *PromptRenderingService) Get(ctx context.Context, prompt, screen string,
 //
 //auth0:op PATCH /prompts/{prompt}/screen/{screen}/rendering
 func (s *PromptRenderingService) Update(ctx context.Context, prompt, screen string, body RenderingUpdate, opts ...auth0.RequestOption) (*Rendering, error) {
-	return call[*Rendering](ctx, s.c, "PATCH", "/api/v2/prompts/{prompt}/screen/{screen}/rendering", []string{prompt, screen}, nil, body, opts)
+	var v *Rendering
+	err := call(ctx, s.c, "PATCH", "/api/v2/prompts/{prompt}/screen/{screen}/rendering", []string{prompt, screen}, nil, body, &v, opts)
+	return v, err
 }
 
 // PromptCustomTextService is api.Prompts.CustomText. Custom text of prompts, by language.
@@ -93,7 +103,9 @@ type PromptCustomTextService struct {
 //
 //auth0:op GET /prompts/{prompt}/custom-text/{language}
 func (s *PromptCustomTextService) Get(ctx context.Context, prompt, language string, opts ...auth0.RequestOption) (map[string]any, error) {
-	return call[map[string]any](ctx, s.c, "GET", "/api/v2/prompts/{prompt}/custom-text/{language}", []string{prompt, language}, nil, nil, opts)
+	var v map[string]any
+	err := call(ctx, s.c, "GET", "/api/v2/prompts/{prompt}/custom-text/{language}", []string{prompt, language}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Set replaces the custom text of a prompt in a language.
@@ -102,8 +114,7 @@ func (s *PromptCustomTextService) Get(ctx context.Context, prompt, language stri
 //
 //auth0:op PUT /prompts/{prompt}/custom-text/{language}
 func (s *PromptCustomTextService) Set(ctx context.Context, prompt, language string, body map[string]any, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "PUT", "/api/v2/prompts/{prompt}/custom-text/{language}", []string{prompt, language}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "PUT", "/api/v2/prompts/{prompt}/custom-text/{language}", []string{prompt, language}, nil, body, nil, opts)
 }
 
 // PromptPartialsService is api.Prompts.Partials. HTML put into the screens of a prompt.
@@ -117,7 +128,9 @@ type PromptPartialsService struct {
 //
 //auth0:op GET /prompts/{prompt}/partials
 func (s *PromptPartialsService) Get(ctx context.Context, prompt string, opts ...auth0.RequestOption) (map[string]any, error) {
-	return call[map[string]any](ctx, s.c, "GET", "/api/v2/prompts/{prompt}/partials", []string{prompt}, nil, nil, opts)
+	var v map[string]any
+	err := call(ctx, s.c, "GET", "/api/v2/prompts/{prompt}/partials", []string{prompt}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Set replaces the partials of a prompt.
@@ -126,8 +139,7 @@ func (s *PromptPartialsService) Get(ctx context.Context, prompt string, opts ...
 //
 //auth0:op PUT /prompts/{prompt}/partials
 func (s *PromptPartialsService) Set(ctx context.Context, prompt string, body map[string]any, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "PUT", "/api/v2/prompts/{prompt}/partials", []string{prompt}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "PUT", "/api/v2/prompts/{prompt}/partials", []string{prompt}, nil, body, nil, opts)
 }
 
 // PromptRenderingListParams are the parameters of [PromptRenderingService.List].

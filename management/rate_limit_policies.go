@@ -20,13 +20,13 @@ type RateLimitPoliciesService struct {
 // Scopes: read:rate_limit_policies. Early access.
 //
 //auth0:op GET /rate-limit-policies
-func (s *RateLimitPoliciesService) List(ctx context.Context, params *RateLimitPolicyListParams, opts ...auth0.RequestOption) (*auth0.Page[RateLimitPolicy], error) {
-	return auth0.List[RateLimitPolicy](ctx, s.c, "/api/v2/rate-limit-policies", nil, params, auth0.Paging{Items: "rate_limit_policies", Checkpoint: true, Max: 100}, opts)
+func (s *RateLimitPoliciesService) List(ctx context.Context, params *RateLimitPolicyListParams, opts ...auth0.RequestOption) (*auth0.Page[*RateLimitPolicy], error) {
+	return auth0.List[*RateLimitPolicy](ctx, s.c, "/api/v2/rate-limit-policies", nil, params, auth0.Paging{Items: "rate_limit_policies", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [RateLimitPoliciesService.List] lists, page by page.
-func (s *RateLimitPoliciesService) All(ctx context.Context, params *RateLimitPolicyListParams, opts ...auth0.RequestOption) iter.Seq2[RateLimitPolicy, error] {
-	return auth0.All[RateLimitPolicy](ctx, s.c, "/api/v2/rate-limit-policies", nil, params, auth0.Paging{Items: "rate_limit_policies", Checkpoint: true, Max: 100}, opts)
+func (s *RateLimitPoliciesService) All(ctx context.Context, params *RateLimitPolicyListParams, opts ...auth0.RequestOption) iter.Seq2[*RateLimitPolicy, error] {
+	return auth0.All[*RateLimitPolicy](ctx, s.c, "/api/v2/rate-limit-policies", nil, params, auth0.Paging{Items: "rate_limit_policies", Checkpoint: true, Max: 100}, opts)
 }
 
 // Create makes a rate limit policy, and returns it.
@@ -35,7 +35,9 @@ func (s *RateLimitPoliciesService) All(ctx context.Context, params *RateLimitPol
 //
 //auth0:op POST /rate-limit-policies
 func (s *RateLimitPoliciesService) Create(ctx context.Context, body RateLimitPolicyCreate, opts ...auth0.RequestOption) (*RateLimitPolicy, error) {
-	return call[*RateLimitPolicy](ctx, s.c, "POST", "/api/v2/rate-limit-policies", nil, nil, body, opts)
+	var v *RateLimitPolicy
+	err := call(ctx, s.c, "POST", "/api/v2/rate-limit-policies", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one rate limit policy.
@@ -44,7 +46,9 @@ func (s *RateLimitPoliciesService) Create(ctx context.Context, body RateLimitPol
 //
 //auth0:op GET /rate-limit-policies/{id}
 func (s *RateLimitPoliciesService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*RateLimitPolicy, error) {
-	return call[*RateLimitPolicy](ctx, s.c, "GET", "/api/v2/rate-limit-policies/{id}", []string{id}, nil, nil, opts)
+	var v *RateLimitPolicy
+	err := call(ctx, s.c, "GET", "/api/v2/rate-limit-policies/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a rate limit policy.
@@ -53,8 +57,7 @@ func (s *RateLimitPoliciesService) Get(ctx context.Context, id string, opts ...a
 //
 //auth0:op DELETE /rate-limit-policies/{id}
 func (s *RateLimitPoliciesService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/rate-limit-policies/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/rate-limit-policies/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a rate limit policy, and returns it.
@@ -63,7 +66,9 @@ func (s *RateLimitPoliciesService) Delete(ctx context.Context, id string, opts .
 //
 //auth0:op PATCH /rate-limit-policies/{id}
 func (s *RateLimitPoliciesService) Update(ctx context.Context, id string, body RateLimitPolicyUpdate, opts ...auth0.RequestOption) (*RateLimitPolicy, error) {
-	return call[*RateLimitPolicy](ctx, s.c, "PATCH", "/api/v2/rate-limit-policies/{id}", []string{id}, nil, body, opts)
+	var v *RateLimitPolicy
+	err := call(ctx, s.c, "PATCH", "/api/v2/rate-limit-policies/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // RateLimitPolicyListParams are the parameters of [RateLimitPoliciesService.List].

@@ -20,13 +20,13 @@ type RefreshTokensService struct {
 // Scopes: read:refresh_tokens. Early access.
 //
 //auth0:op GET /refresh-tokens
-func (s *RefreshTokensService) List(ctx context.Context, params *RefreshTokenListParams, opts ...auth0.RequestOption) (*auth0.Page[RefreshToken], error) {
-	return page[RefreshToken](ctx, s.c, "/api/v2/refresh-tokens", nil, params, auth0.Paging{Items: "refresh_tokens", Checkpoint: true, Max: 100}, opts)
+func (s *RefreshTokensService) List(ctx context.Context, params *RefreshTokenListParams, opts ...auth0.RequestOption) (*auth0.Page[*RefreshToken], error) {
+	return page[*RefreshToken](ctx, s.c, "/api/v2/refresh-tokens", nil, params, auth0.Paging{Items: "refresh_tokens", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [RefreshTokensService.List] lists, page by page.
-func (s *RefreshTokensService) All(ctx context.Context, params *RefreshTokenListParams, opts ...auth0.RequestOption) iter.Seq2[RefreshToken, error] {
-	return all[RefreshToken](ctx, s.c, "/api/v2/refresh-tokens", nil, params, auth0.Paging{Items: "refresh_tokens", Checkpoint: true, Max: 100}, opts)
+func (s *RefreshTokensService) All(ctx context.Context, params *RefreshTokenListParams, opts ...auth0.RequestOption) iter.Seq2[*RefreshToken, error] {
+	return all[*RefreshToken](ctx, s.c, "/api/v2/refresh-tokens", nil, params, auth0.Paging{Items: "refresh_tokens", Checkpoint: true, Max: 100}, opts)
 }
 
 // Revoke revokes refresh tokens, by id or of a user or an application.
@@ -35,8 +35,7 @@ func (s *RefreshTokensService) All(ctx context.Context, params *RefreshTokenList
 //
 //auth0:op POST /refresh-tokens/revoke
 func (s *RefreshTokensService) Revoke(ctx context.Context, body RefreshTokensRevoke, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/refresh-tokens/revoke", nil, nil, body, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/refresh-tokens/revoke", nil, nil, body, nil, opts)
 }
 
 // Get returns one refresh token.
@@ -45,7 +44,9 @@ func (s *RefreshTokensService) Revoke(ctx context.Context, body RefreshTokensRev
 //
 //auth0:op GET /refresh-tokens/{id}
 func (s *RefreshTokensService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*RefreshToken, error) {
-	return call[*RefreshToken](ctx, s.c, "GET", "/api/v2/refresh-tokens/{id}", []string{id}, nil, nil, opts)
+	var v *RefreshToken
+	err := call(ctx, s.c, "GET", "/api/v2/refresh-tokens/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a refresh token.
@@ -54,8 +55,7 @@ func (s *RefreshTokensService) Get(ctx context.Context, id string, opts ...auth0
 //
 //auth0:op DELETE /refresh-tokens/{id}
 func (s *RefreshTokensService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/refresh-tokens/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/refresh-tokens/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a refresh token, and returns it.
@@ -64,7 +64,9 @@ func (s *RefreshTokensService) Delete(ctx context.Context, id string, opts ...au
 //
 //auth0:op PATCH /refresh-tokens/{id}
 func (s *RefreshTokensService) Update(ctx context.Context, id string, body RefreshTokenUpdate, opts ...auth0.RequestOption) (*RefreshToken, error) {
-	return call[*RefreshToken](ctx, s.c, "PATCH", "/api/v2/refresh-tokens/{id}", []string{id}, nil, body, opts)
+	var v *RefreshToken
+	err := call(ctx, s.c, "PATCH", "/api/v2/refresh-tokens/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // RefreshTokenListParams are the parameters of [RefreshTokensService.List].

@@ -19,13 +19,13 @@ type ResourceServersService struct {
 // Scopes: read:resource_servers. Generally available.
 //
 //auth0:op GET /resource-servers
-func (s *ResourceServersService) List(ctx context.Context, params *ResourceServerListParams, opts ...auth0.RequestOption) (*auth0.Page[ResourceServer], error) {
-	return auth0.List[ResourceServer](ctx, s.c, "/api/v2/resource-servers", nil, params, auth0.Paging{Items: "resource_servers", Offset: true, Totals: true, Max: 100}, opts)
+func (s *ResourceServersService) List(ctx context.Context, params *ResourceServerListParams, opts ...auth0.RequestOption) (*auth0.Page[*ResourceServer], error) {
+	return auth0.List[*ResourceServer](ctx, s.c, "/api/v2/resource-servers", nil, params, auth0.Paging{Items: "resource_servers", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [ResourceServersService.List] lists, page by page.
-func (s *ResourceServersService) All(ctx context.Context, params *ResourceServerListParams, opts ...auth0.RequestOption) iter.Seq2[ResourceServer, error] {
-	return auth0.All[ResourceServer](ctx, s.c, "/api/v2/resource-servers", nil, params, auth0.Paging{Items: "resource_servers", Offset: true, Totals: true, Max: 100}, opts)
+func (s *ResourceServersService) All(ctx context.Context, params *ResourceServerListParams, opts ...auth0.RequestOption) iter.Seq2[*ResourceServer, error] {
+	return auth0.All[*ResourceServer](ctx, s.c, "/api/v2/resource-servers", nil, params, auth0.Paging{Items: "resource_servers", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Create makes an API, and returns it.
@@ -34,7 +34,9 @@ func (s *ResourceServersService) All(ctx context.Context, params *ResourceServer
 //
 //auth0:op POST /resource-servers
 func (s *ResourceServersService) Create(ctx context.Context, body ResourceServerCreate, opts ...auth0.RequestOption) (*ResourceServer, error) {
-	return call[*ResourceServer](ctx, s.c, "POST", "/api/v2/resource-servers", nil, nil, body, opts)
+	var v *ResourceServer
+	err := call(ctx, s.c, "POST", "/api/v2/resource-servers", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one API.
@@ -43,7 +45,9 @@ func (s *ResourceServersService) Create(ctx context.Context, body ResourceServer
 //
 //auth0:op GET /resource-servers/{id}
 func (s *ResourceServersService) Get(ctx context.Context, id string, params *ResourceServerGetParams, opts ...auth0.RequestOption) (*ResourceServer, error) {
-	return call[*ResourceServer](ctx, s.c, "GET", "/api/v2/resource-servers/{id}", []string{id}, params, nil, opts)
+	var v *ResourceServer
+	err := call(ctx, s.c, "GET", "/api/v2/resource-servers/{id}", []string{id}, params, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes an API.
@@ -52,8 +56,7 @@ func (s *ResourceServersService) Get(ctx context.Context, id string, params *Res
 //
 //auth0:op DELETE /resource-servers/{id}
 func (s *ResourceServersService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/resource-servers/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/resource-servers/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of an API, and returns it.
@@ -62,7 +65,9 @@ func (s *ResourceServersService) Delete(ctx context.Context, id string, opts ...
 //
 //auth0:op PATCH /resource-servers/{id}
 func (s *ResourceServersService) Update(ctx context.Context, id string, body ResourceServerUpdate, opts ...auth0.RequestOption) (*ResourceServer, error) {
-	return call[*ResourceServer](ctx, s.c, "PATCH", "/api/v2/resource-servers/{id}", []string{id}, nil, body, opts)
+	var v *ResourceServer
+	err := call(ctx, s.c, "PATCH", "/api/v2/resource-servers/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // ResourceServerListParams are the parameters of [ResourceServersService.List].

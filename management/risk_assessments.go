@@ -26,7 +26,9 @@ type RiskAssessmentSettingsService struct {
 //
 //auth0:op GET /risk-assessments/settings
 func (s *RiskAssessmentSettingsService) Get(ctx context.Context, opts ...auth0.RequestOption) (*RiskAssessmentSettings, error) {
-	return call[*RiskAssessmentSettings](ctx, s.c, "GET", "/api/v2/risk-assessments/settings", nil, nil, nil, opts)
+	var v *RiskAssessmentSettings
+	err := call(ctx, s.c, "GET", "/api/v2/risk-assessments/settings", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Update changes the given fields of the risk assessment settings, and returns them.
@@ -35,7 +37,9 @@ func (s *RiskAssessmentSettingsService) Get(ctx context.Context, opts ...auth0.R
 //
 //auth0:op PATCH /risk-assessments/settings
 func (s *RiskAssessmentSettingsService) Update(ctx context.Context, body RiskAssessmentSettingsUpdate, opts ...auth0.RequestOption) (*RiskAssessmentSettings, error) {
-	return call[*RiskAssessmentSettings](ctx, s.c, "PATCH", "/api/v2/risk-assessments/settings", nil, nil, body, opts)
+	var v *RiskAssessmentSettings
+	err := call(ctx, s.c, "PATCH", "/api/v2/risk-assessments/settings", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // RiskAssessmentSettingsNewDeviceService is api.RiskAssessments.Settings.NewDevice. Settings of the new device assessor.
@@ -49,7 +53,9 @@ type RiskAssessmentSettingsNewDeviceService struct {
 //
 //auth0:op GET /risk-assessments/settings/new-device
 func (s *RiskAssessmentSettingsNewDeviceService) Get(ctx context.Context, opts ...auth0.RequestOption) (*RiskAssessmentNewDevice, error) {
-	return call[*RiskAssessmentNewDevice](ctx, s.c, "GET", "/api/v2/risk-assessments/settings/new-device", nil, nil, nil, opts)
+	var v *RiskAssessmentNewDevice
+	err := call(ctx, s.c, "GET", "/api/v2/risk-assessments/settings/new-device", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Update changes the given fields of the new device settings, and returns them.
@@ -58,7 +64,9 @@ func (s *RiskAssessmentSettingsNewDeviceService) Get(ctx context.Context, opts .
 //
 //auth0:op PATCH /risk-assessments/settings/new-device
 func (s *RiskAssessmentSettingsNewDeviceService) Update(ctx context.Context, body RiskAssessmentNewDeviceUpdate, opts ...auth0.RequestOption) (*RiskAssessmentNewDevice, error) {
-	return call[*RiskAssessmentNewDevice](ctx, s.c, "PATCH", "/api/v2/risk-assessments/settings/new-device", nil, nil, body, opts)
+	var v *RiskAssessmentNewDevice
+	err := call(ctx, s.c, "PATCH", "/api/v2/risk-assessments/settings/new-device", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // RiskAssessmentNewDevice is what [RiskAssessmentSettingsNewDeviceService.Get] and [RiskAssessmentSettingsNewDeviceService.Update] return.

@@ -23,13 +23,13 @@ type RolesService struct {
 // Scopes: read:roles. Generally available.
 //
 //auth0:op GET /roles
-func (s *RolesService) List(ctx context.Context, params *RoleListParams, opts ...auth0.RequestOption) (*auth0.Page[Role], error) {
-	return auth0.List[Role](ctx, s.c, "/api/v2/roles", nil, params, auth0.Paging{Items: "roles", Offset: true, Totals: true, Max: 100}, opts)
+func (s *RolesService) List(ctx context.Context, params *RoleListParams, opts ...auth0.RequestOption) (*auth0.Page[*Role], error) {
+	return auth0.List[*Role](ctx, s.c, "/api/v2/roles", nil, params, auth0.Paging{Items: "roles", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [RolesService.List] lists, page by page.
-func (s *RolesService) All(ctx context.Context, params *RoleListParams, opts ...auth0.RequestOption) iter.Seq2[Role, error] {
-	return auth0.All[Role](ctx, s.c, "/api/v2/roles", nil, params, auth0.Paging{Items: "roles", Offset: true, Totals: true, Max: 100}, opts)
+func (s *RolesService) All(ctx context.Context, params *RoleListParams, opts ...auth0.RequestOption) iter.Seq2[*Role, error] {
+	return auth0.All[*Role](ctx, s.c, "/api/v2/roles", nil, params, auth0.Paging{Items: "roles", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Create makes a role, and returns it.
@@ -38,7 +38,9 @@ func (s *RolesService) All(ctx context.Context, params *RoleListParams, opts ...
 //
 //auth0:op POST /roles
 func (s *RolesService) Create(ctx context.Context, body RoleCreate, opts ...auth0.RequestOption) (*Role, error) {
-	return call[*Role](ctx, s.c, "POST", "/api/v2/roles", nil, nil, body, opts)
+	var v *Role
+	err := call(ctx, s.c, "POST", "/api/v2/roles", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one role.
@@ -47,7 +49,9 @@ func (s *RolesService) Create(ctx context.Context, body RoleCreate, opts ...auth
 //
 //auth0:op GET /roles/{id}
 func (s *RolesService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*Role, error) {
-	return call[*Role](ctx, s.c, "GET", "/api/v2/roles/{id}", []string{id}, nil, nil, opts)
+	var v *Role
+	err := call(ctx, s.c, "GET", "/api/v2/roles/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a role.
@@ -56,8 +60,7 @@ func (s *RolesService) Get(ctx context.Context, id string, opts ...auth0.Request
 //
 //auth0:op DELETE /roles/{id}
 func (s *RolesService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/roles/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/roles/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a role, and returns it.
@@ -66,7 +69,9 @@ func (s *RolesService) Delete(ctx context.Context, id string, opts ...auth0.Requ
 //
 //auth0:op PATCH /roles/{id}
 func (s *RolesService) Update(ctx context.Context, id string, body RoleUpdate, opts ...auth0.RequestOption) (*Role, error) {
-	return call[*Role](ctx, s.c, "PATCH", "/api/v2/roles/{id}", []string{id}, nil, body, opts)
+	var v *Role
+	err := call(ctx, s.c, "PATCH", "/api/v2/roles/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // RoleGroupsService is api.Roles.Groups. Groups that have a role.
@@ -79,13 +84,13 @@ type RoleGroupsService struct {
 // Scopes: read:group_roles. Generally available.
 //
 //auth0:op GET /roles/{id}/groups
-func (s *RoleGroupsService) List(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[Group], error) {
-	return auth0.List[Group](ctx, s.c, "/api/v2/roles/{id}/groups", []string{id}, params, auth0.Paging{Items: "groups", Checkpoint: true}, opts)
+func (s *RoleGroupsService) List(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*Group], error) {
+	return auth0.List[*Group](ctx, s.c, "/api/v2/roles/{id}/groups", []string{id}, params, auth0.Paging{Items: "groups", Checkpoint: true}, opts)
 }
 
 // All iterates over what [RoleGroupsService.List] lists, page by page.
-func (s *RoleGroupsService) All(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[Group, error] {
-	return auth0.All[Group](ctx, s.c, "/api/v2/roles/{id}/groups", []string{id}, params, auth0.Paging{Items: "groups", Checkpoint: true}, opts)
+func (s *RoleGroupsService) All(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*Group, error] {
+	return auth0.All[*Group](ctx, s.c, "/api/v2/roles/{id}/groups", []string{id}, params, auth0.Paging{Items: "groups", Checkpoint: true}, opts)
 }
 
 // Delete takes a role from groups.
@@ -94,8 +99,7 @@ func (s *RoleGroupsService) All(ctx context.Context, id string, params *Checkpoi
 //
 //auth0:op DELETE /roles/{id}/groups
 func (s *RoleGroupsService) Delete(ctx context.Context, id string, body GroupIDs, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/roles/{id}/groups", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/roles/{id}/groups", []string{id}, nil, body, nil, opts)
 }
 
 // Create gives a role to groups.
@@ -104,8 +108,7 @@ func (s *RoleGroupsService) Delete(ctx context.Context, id string, body GroupIDs
 //
 //auth0:op POST /roles/{id}/groups
 func (s *RoleGroupsService) Create(ctx context.Context, id string, body GroupIDs, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/roles/{id}/groups", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/roles/{id}/groups", []string{id}, nil, body, nil, opts)
 }
 
 // RolePermissionsService is api.Roles.Permissions. Permissions of a role.
@@ -118,13 +121,13 @@ type RolePermissionsService struct {
 // Scopes: read:roles. Generally available.
 //
 //auth0:op GET /roles/{id}/permissions
-func (s *RolePermissionsService) List(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[RolePermission], error) {
-	return auth0.List[RolePermission](ctx, s.c, "/api/v2/roles/{id}/permissions", []string{id}, params, auth0.Paging{Items: "permissions", Offset: true, Totals: true, Max: 100}, opts)
+func (s *RolePermissionsService) List(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[*RolePermission], error) {
+	return auth0.List[*RolePermission](ctx, s.c, "/api/v2/roles/{id}/permissions", []string{id}, params, auth0.Paging{Items: "permissions", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [RolePermissionsService.List] lists, page by page.
-func (s *RolePermissionsService) All(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[RolePermission, error] {
-	return auth0.All[RolePermission](ctx, s.c, "/api/v2/roles/{id}/permissions", []string{id}, params, auth0.Paging{Items: "permissions", Offset: true, Totals: true, Max: 100}, opts)
+func (s *RolePermissionsService) All(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[*RolePermission, error] {
+	return auth0.All[*RolePermission](ctx, s.c, "/api/v2/roles/{id}/permissions", []string{id}, params, auth0.Paging{Items: "permissions", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Delete removes permissions from a role.
@@ -133,8 +136,7 @@ func (s *RolePermissionsService) All(ctx context.Context, id string, params *Pag
 //
 //auth0:op DELETE /roles/{id}/permissions
 func (s *RolePermissionsService) Delete(ctx context.Context, id string, body PermissionList, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/roles/{id}/permissions", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/roles/{id}/permissions", []string{id}, nil, body, nil, opts)
 }
 
 // Add adds permissions to a role.
@@ -143,8 +145,7 @@ func (s *RolePermissionsService) Delete(ctx context.Context, id string, body Per
 //
 //auth0:op POST /roles/{id}/permissions
 func (s *RolePermissionsService) Add(ctx context.Context, id string, body PermissionList, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/roles/{id}/permissions", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/roles/{id}/permissions", []string{id}, nil, body, nil, opts)
 }
 
 // RoleUsersService is api.Roles.Users. Users that have a role.
@@ -157,13 +158,13 @@ type RoleUsersService struct {
 // Scopes: read:users, read:roles, read:role_members. Generally available.
 //
 //auth0:op GET /roles/{id}/users
-func (s *RoleUsersService) List(ctx context.Context, id string, params *AnyPageParams, opts ...auth0.RequestOption) (*auth0.Page[RoleUser], error) {
-	return auth0.List[RoleUser](ctx, s.c, "/api/v2/roles/{id}/users", []string{id}, params, auth0.Paging{Items: "users", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *RoleUsersService) List(ctx context.Context, id string, params *AnyPageParams, opts ...auth0.RequestOption) (*auth0.Page[*RoleUser], error) {
+	return auth0.List[*RoleUser](ctx, s.c, "/api/v2/roles/{id}/users", []string{id}, params, auth0.Paging{Items: "users", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [RoleUsersService.List] lists, page by page.
-func (s *RoleUsersService) All(ctx context.Context, id string, params *AnyPageParams, opts ...auth0.RequestOption) iter.Seq2[RoleUser, error] {
-	return auth0.All[RoleUser](ctx, s.c, "/api/v2/roles/{id}/users", []string{id}, params, auth0.Paging{Items: "users", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *RoleUsersService) All(ctx context.Context, id string, params *AnyPageParams, opts ...auth0.RequestOption) iter.Seq2[*RoleUser, error] {
+	return auth0.All[*RoleUser](ctx, s.c, "/api/v2/roles/{id}/users", []string{id}, params, auth0.Paging{Items: "users", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // Assign gives a role to users.
@@ -172,8 +173,7 @@ func (s *RoleUsersService) All(ctx context.Context, id string, params *AnyPagePa
 //
 //auth0:op POST /roles/{id}/users
 func (s *RoleUsersService) Assign(ctx context.Context, id string, body UserIDs, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/roles/{id}/users", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/roles/{id}/users", []string{id}, nil, body, nil, opts)
 }
 
 // RoleListParams are the parameters of [RolesService.List].

@@ -19,13 +19,13 @@ type RulesService struct {
 // Scopes: read:rules. Generally available.
 //
 //auth0:op GET /rules
-func (s *RulesService) List(ctx context.Context, params *RuleListParams, opts ...auth0.RequestOption) (*auth0.Page[Rule], error) {
-	return auth0.List[Rule](ctx, s.c, "/api/v2/rules", nil, params, auth0.Paging{Items: "rules", Offset: true, Totals: true, Max: 100}, opts)
+func (s *RulesService) List(ctx context.Context, params *RuleListParams, opts ...auth0.RequestOption) (*auth0.Page[*Rule], error) {
+	return auth0.List[*Rule](ctx, s.c, "/api/v2/rules", nil, params, auth0.Paging{Items: "rules", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [RulesService.List] lists, page by page.
-func (s *RulesService) All(ctx context.Context, params *RuleListParams, opts ...auth0.RequestOption) iter.Seq2[Rule, error] {
-	return auth0.All[Rule](ctx, s.c, "/api/v2/rules", nil, params, auth0.Paging{Items: "rules", Offset: true, Totals: true, Max: 100}, opts)
+func (s *RulesService) All(ctx context.Context, params *RuleListParams, opts ...auth0.RequestOption) iter.Seq2[*Rule, error] {
+	return auth0.All[*Rule](ctx, s.c, "/api/v2/rules", nil, params, auth0.Paging{Items: "rules", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Create makes a rule, and returns it.
@@ -34,7 +34,9 @@ func (s *RulesService) All(ctx context.Context, params *RuleListParams, opts ...
 //
 //auth0:op POST /rules
 func (s *RulesService) Create(ctx context.Context, body RuleCreate, opts ...auth0.RequestOption) (*Rule, error) {
-	return call[*Rule](ctx, s.c, "POST", "/api/v2/rules", nil, nil, body, opts)
+	var v *Rule
+	err := call(ctx, s.c, "POST", "/api/v2/rules", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one rule.
@@ -43,7 +45,9 @@ func (s *RulesService) Create(ctx context.Context, body RuleCreate, opts ...auth
 //
 //auth0:op GET /rules/{id}
 func (s *RulesService) Get(ctx context.Context, id string, params *FieldParams, opts ...auth0.RequestOption) (*Rule, error) {
-	return call[*Rule](ctx, s.c, "GET", "/api/v2/rules/{id}", []string{id}, params, nil, opts)
+	var v *Rule
+	err := call(ctx, s.c, "GET", "/api/v2/rules/{id}", []string{id}, params, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a rule.
@@ -52,8 +56,7 @@ func (s *RulesService) Get(ctx context.Context, id string, params *FieldParams, 
 //
 //auth0:op DELETE /rules/{id}
 func (s *RulesService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/rules/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/rules/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a rule, and returns it.
@@ -62,7 +65,9 @@ func (s *RulesService) Delete(ctx context.Context, id string, opts ...auth0.Requ
 //
 //auth0:op PATCH /rules/{id}
 func (s *RulesService) Update(ctx context.Context, id string, body RuleUpdate, opts ...auth0.RequestOption) (*Rule, error) {
-	return call[*Rule](ctx, s.c, "PATCH", "/api/v2/rules/{id}", []string{id}, nil, body, opts)
+	var v *Rule
+	err := call(ctx, s.c, "PATCH", "/api/v2/rules/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // RuleListParams are the parameters of [RulesService.List].

@@ -19,7 +19,9 @@ type RulesConfigsService struct {
 //
 //auth0:op GET /rules-configs
 func (s *RulesConfigsService) List(ctx context.Context, opts ...auth0.RequestOption) ([]RulesConfig, error) {
-	return list[RulesConfig](ctx, s.c, "GET", "/api/v2/rules-configs", nil, nil, nil, opts)
+	var v []RulesConfig
+	err := list(ctx, s.c, "GET", "/api/v2/rules-configs", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a rule configuration variable.
@@ -28,8 +30,7 @@ func (s *RulesConfigsService) List(ctx context.Context, opts ...auth0.RequestOpt
 //
 //auth0:op DELETE /rules-configs/{key}
 func (s *RulesConfigsService) Delete(ctx context.Context, key string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/rules-configs/{key}", []string{key}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/rules-configs/{key}", []string{key}, nil, nil, nil, opts)
 }
 
 // Set sets a rule configuration variable.
@@ -38,7 +39,9 @@ func (s *RulesConfigsService) Delete(ctx context.Context, key string, opts ...au
 //
 //auth0:op PUT /rules-configs/{key}
 func (s *RulesConfigsService) Set(ctx context.Context, key string, body RulesConfigSet, opts ...auth0.RequestOption) (*RulesConfig, error) {
-	return call[*RulesConfig](ctx, s.c, "PUT", "/api/v2/rules-configs/{key}", []string{key}, nil, body, opts)
+	var v *RulesConfig
+	err := call(ctx, s.c, "PUT", "/api/v2/rules-configs/{key}", []string{key}, nil, body, &v, opts)
+	return v, err
 }
 
 // RulesConfig is what [RulesConfigsService.List] and [RulesConfigsService.Set] return.

@@ -23,13 +23,13 @@ type SelfServiceProfilesService struct {
 // Scopes: read:self_service_profiles. Generally available.
 //
 //auth0:op GET /self-service-profiles
-func (s *SelfServiceProfilesService) List(ctx context.Context, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[SelfServiceProfile], error) {
-	return auth0.List[SelfServiceProfile](ctx, s.c, "/api/v2/self-service-profiles", nil, params, auth0.Paging{Items: "self_service_profiles", Offset: true, Totals: true, Max: 100}, opts)
+func (s *SelfServiceProfilesService) List(ctx context.Context, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[*SelfServiceProfile], error) {
+	return auth0.List[*SelfServiceProfile](ctx, s.c, "/api/v2/self-service-profiles", nil, params, auth0.Paging{Items: "self_service_profiles", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [SelfServiceProfilesService.List] lists, page by page.
-func (s *SelfServiceProfilesService) All(ctx context.Context, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[SelfServiceProfile, error] {
-	return auth0.All[SelfServiceProfile](ctx, s.c, "/api/v2/self-service-profiles", nil, params, auth0.Paging{Items: "self_service_profiles", Offset: true, Totals: true, Max: 100}, opts)
+func (s *SelfServiceProfilesService) All(ctx context.Context, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[*SelfServiceProfile, error] {
+	return auth0.All[*SelfServiceProfile](ctx, s.c, "/api/v2/self-service-profiles", nil, params, auth0.Paging{Items: "self_service_profiles", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Create makes a self-service profile, and returns it.
@@ -38,7 +38,9 @@ func (s *SelfServiceProfilesService) All(ctx context.Context, params *PageParams
 //
 //auth0:op POST /self-service-profiles
 func (s *SelfServiceProfilesService) Create(ctx context.Context, body SelfServiceProfileCreate, opts ...auth0.RequestOption) (*SelfServiceProfile, error) {
-	return call[*SelfServiceProfile](ctx, s.c, "POST", "/api/v2/self-service-profiles", nil, nil, body, opts)
+	var v *SelfServiceProfile
+	err := call(ctx, s.c, "POST", "/api/v2/self-service-profiles", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one self-service profile.
@@ -47,7 +49,9 @@ func (s *SelfServiceProfilesService) Create(ctx context.Context, body SelfServic
 //
 //auth0:op GET /self-service-profiles/{id}
 func (s *SelfServiceProfilesService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*SelfServiceProfile, error) {
-	return call[*SelfServiceProfile](ctx, s.c, "GET", "/api/v2/self-service-profiles/{id}", []string{id}, nil, nil, opts)
+	var v *SelfServiceProfile
+	err := call(ctx, s.c, "GET", "/api/v2/self-service-profiles/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a self-service profile.
@@ -56,8 +60,7 @@ func (s *SelfServiceProfilesService) Get(ctx context.Context, id string, opts ..
 //
 //auth0:op DELETE /self-service-profiles/{id}
 func (s *SelfServiceProfilesService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/self-service-profiles/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/self-service-profiles/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a self-service profile, and returns it.
@@ -66,7 +69,9 @@ func (s *SelfServiceProfilesService) Delete(ctx context.Context, id string, opts
 //
 //auth0:op PATCH /self-service-profiles/{id}
 func (s *SelfServiceProfilesService) Update(ctx context.Context, id string, body SelfServiceProfileUpdate, opts ...auth0.RequestOption) (*SelfServiceProfile, error) {
-	return call[*SelfServiceProfile](ctx, s.c, "PATCH", "/api/v2/self-service-profiles/{id}", []string{id}, nil, body, opts)
+	var v *SelfServiceProfile
+	err := call(ctx, s.c, "PATCH", "/api/v2/self-service-profiles/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // SelfServiceProfileCustomTextService is api.SelfServiceProfiles.CustomText. Custom text of self-service profiles.
@@ -80,7 +85,9 @@ type SelfServiceProfileCustomTextService struct {
 //
 //auth0:op GET /self-service-profiles/{id}/custom-text/{language}/{page}
 func (s *SelfServiceProfileCustomTextService) List(ctx context.Context, id, language, page string, opts ...auth0.RequestOption) (map[string]string, error) {
-	return call[map[string]string](ctx, s.c, "GET", "/api/v2/self-service-profiles/{id}/custom-text/{language}/{page}", []string{id, language, page}, nil, nil, opts)
+	var v map[string]string
+	err := call(ctx, s.c, "GET", "/api/v2/self-service-profiles/{id}/custom-text/{language}/{page}", []string{id, language, page}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Set replaces the custom text of a page of a self-service profile in a language, and returns it.
@@ -89,7 +96,9 @@ func (s *SelfServiceProfileCustomTextService) List(ctx context.Context, id, lang
 //
 //auth0:op PUT /self-service-profiles/{id}/custom-text/{language}/{page}
 func (s *SelfServiceProfileCustomTextService) Set(ctx context.Context, id, language, page string, body map[string]string, opts ...auth0.RequestOption) (map[string]string, error) {
-	return call[map[string]string](ctx, s.c, "PUT", "/api/v2/self-service-profiles/{id}/custom-text/{language}/{page}", []string{id, language, page}, nil, body, opts)
+	var v map[string]string
+	err := call(ctx, s.c, "PUT", "/api/v2/self-service-profiles/{id}/custom-text/{language}/{page}", []string{id, language, page}, nil, body, &v, opts)
+	return v, err
 }
 
 // SelfServiceProfileSSOTicketService is api.SelfServiceProfiles.SSOTicket. Tickets by which customers set up single sign-on.
@@ -103,7 +112,9 @@ type SelfServiceProfileSSOTicketService struct {
 //
 //auth0:op POST /self-service-profiles/{id}/sso-ticket
 func (s *SelfServiceProfileSSOTicketService) Create(ctx context.Context, id string, body SSOTicketCreate, opts ...auth0.RequestOption) (*SSOTicket, error) {
-	return call[*SSOTicket](ctx, s.c, "POST", "/api/v2/self-service-profiles/{id}/sso-ticket", []string{id}, nil, body, opts)
+	var v *SSOTicket
+	err := call(ctx, s.c, "POST", "/api/v2/self-service-profiles/{id}/sso-ticket", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Revoke revokes a single sign-on ticket.
@@ -112,8 +123,7 @@ func (s *SelfServiceProfileSSOTicketService) Create(ctx context.Context, id stri
 //
 //auth0:op POST /self-service-profiles/{profileId}/sso-ticket/{id}/revoke
 func (s *SelfServiceProfileSSOTicketService) Revoke(ctx context.Context, profileID, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/self-service-profiles/{profileId}/sso-ticket/{id}/revoke", []string{profileID, id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/self-service-profiles/{profileId}/sso-ticket/{id}/revoke", []string{profileID, id}, nil, nil, nil, opts)
 }
 
 // ClientThirdPartyAccess is the third_party_client_access_config of [SSOTicketCreate].

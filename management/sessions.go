@@ -20,7 +20,9 @@ type SessionsService struct {
 //
 //auth0:op GET /sessions/{id}
 func (s *SessionsService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*Session, error) {
-	return call[*Session](ctx, s.c, "GET", "/api/v2/sessions/{id}", []string{id}, nil, nil, opts)
+	var v *Session
+	err := call(ctx, s.c, "GET", "/api/v2/sessions/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a session. The deletion goes on in the background.
@@ -29,8 +31,7 @@ func (s *SessionsService) Get(ctx context.Context, id string, opts ...auth0.Requ
 //
 //auth0:op DELETE /sessions/{id}
 func (s *SessionsService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/sessions/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/sessions/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a session, and returns it.
@@ -39,7 +40,9 @@ func (s *SessionsService) Delete(ctx context.Context, id string, opts ...auth0.R
 //
 //auth0:op PATCH /sessions/{id}
 func (s *SessionsService) Update(ctx context.Context, id string, body SessionUpdate, opts ...auth0.RequestOption) (*Session, error) {
-	return call[*Session](ctx, s.c, "PATCH", "/api/v2/sessions/{id}", []string{id}, nil, body, opts)
+	var v *Session
+	err := call(ctx, s.c, "PATCH", "/api/v2/sessions/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Revoke revokes a session, with the refresh tokens that belong to it.
@@ -48,8 +51,7 @@ func (s *SessionsService) Update(ctx context.Context, id string, body SessionUpd
 //
 //auth0:op POST /sessions/{id}/revoke
 func (s *SessionsService) Revoke(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/sessions/{id}/revoke", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/sessions/{id}/revoke", []string{id}, nil, nil, nil, opts)
 }
 
 // Session is what [SessionsService.Get], [UserSessionsService.List] and [SessionsService.Update] return.

@@ -25,7 +25,7 @@ func (s *OrganizationMemberRolesService) Set(ctx context.Context, id, userID str
 // Set makes the permissions of a role those given, as [UserRolesService.Set] does for the roles of a user.
 func (s *RolePermissionsService) Set(ctx context.Context, id string, permissions []Permission, opts ...auth0.RequestOption) error {
 	return setTo(s.All(ctx, id, nil, opts...), permissions,
-		func(p RolePermission) Permission {
+		func(p *RolePermission) Permission {
 			return Permission{ResourceServerIdentifier: p.ResourceServerIdentifier, PermissionName: p.PermissionName}
 		},
 		func(missing []Permission) error { return s.Add(ctx, id, PermissionList{Permissions: missing}, opts...) },
@@ -35,7 +35,7 @@ func (s *RolePermissionsService) Set(ctx context.Context, id string, permissions
 // Set makes the permissions that a user has directly those given, as [UserRolesService.Set] does for roles.
 func (s *UserPermissionsService) Set(ctx context.Context, id string, permissions []Permission, opts ...auth0.RequestOption) error {
 	return setTo(s.All(ctx, id, nil, opts...), permissions,
-		func(p UserPermission) Permission {
+		func(p *UserPermission) Permission {
 			return Permission{ResourceServerIdentifier: p.ResourceServerIdentifier, PermissionName: p.PermissionName}
 		},
 		func(missing []Permission) error {
@@ -44,7 +44,7 @@ func (s *UserPermissionsService) Set(ctx context.Context, id string, permissions
 		func(extra []Permission) error { return s.Delete(ctx, id, PermissionList{Permissions: extra}, opts...) })
 }
 
-func roleID(r Role) string { return r.ID }
+func roleID(r *Role) string { return r.ID }
 
 // setTo brings what there is to what is wanted.
 func setTo[T any, K comparable](have iter.Seq2[T, error], want []K, id func(T) K, add, remove func([]K) error) error {

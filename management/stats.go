@@ -19,7 +19,9 @@ type StatsService struct {
 //
 //auth0:op GET /stats/active-users
 func (s *StatsService) GetActiveUsersCount(ctx context.Context, opts ...auth0.RequestOption) (float64, error) {
-	return call[float64](ctx, s.c, "GET", "/api/v2/stats/active-users", nil, nil, nil, opts)
+	var v float64
+	err := call(ctx, s.c, "GET", "/api/v2/stats/active-users", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // ListDaily returns logins, signups and the like, a day each.
@@ -28,7 +30,9 @@ func (s *StatsService) GetActiveUsersCount(ctx context.Context, opts ...auth0.Re
 //
 //auth0:op GET /stats/daily
 func (s *StatsService) ListDaily(ctx context.Context, params *StatListDailyParams, opts ...auth0.RequestOption) ([]StatsDay, error) {
-	return list[StatsDay](ctx, s.c, "GET", "/api/v2/stats/daily", nil, params, nil, opts)
+	var v []StatsDay
+	err := list(ctx, s.c, "GET", "/api/v2/stats/daily", nil, params, nil, &v, opts)
+	return v, err
 }
 
 // StatListDailyParams are the parameters of [StatsService.ListDaily].

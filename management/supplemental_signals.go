@@ -19,7 +19,9 @@ type SupplementalSignalsService struct {
 //
 //auth0:op GET /supplemental-signals
 func (s *SupplementalSignalsService) Get(ctx context.Context, opts ...auth0.RequestOption) (*SupplementalSignals, error) {
-	return call[*SupplementalSignals](ctx, s.c, "GET", "/api/v2/supplemental-signals", nil, nil, nil, opts)
+	var v *SupplementalSignals
+	err := call(ctx, s.c, "GET", "/api/v2/supplemental-signals", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // Update changes the supplemental signals settings, and returns them.
@@ -28,7 +30,9 @@ func (s *SupplementalSignalsService) Get(ctx context.Context, opts ...auth0.Requ
 //
 //auth0:op PATCH /supplemental-signals
 func (s *SupplementalSignalsService) Update(ctx context.Context, body SupplementalSignalsUpdate, opts ...auth0.RequestOption) (*SupplementalSignals, error) {
-	return call[*SupplementalSignals](ctx, s.c, "PATCH", "/api/v2/supplemental-signals", nil, nil, body, opts)
+	var v *SupplementalSignals
+	err := call(ctx, s.c, "PATCH", "/api/v2/supplemental-signals", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // SupplementalSignals is what [SupplementalSignalsService.Get] and [SupplementalSignalsService.Update] return.

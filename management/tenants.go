@@ -24,7 +24,9 @@ type TenantSettingsService struct {
 //
 //auth0:op GET /tenants/settings
 func (s *TenantSettingsService) Get(ctx context.Context, params *FieldParams, opts ...auth0.RequestOption) (*TenantSettings, error) {
-	return call[*TenantSettings](ctx, s.c, "GET", "/api/v2/tenants/settings", nil, params, nil, opts)
+	var v *TenantSettings
+	err := call(ctx, s.c, "GET", "/api/v2/tenants/settings", nil, params, nil, &v, opts)
+	return v, err
 }
 
 // Update changes the given fields of the settings of the tenant, and returns them.
@@ -33,7 +35,9 @@ func (s *TenantSettingsService) Get(ctx context.Context, params *FieldParams, op
 //
 //auth0:op PATCH /tenants/settings
 func (s *TenantSettingsService) Update(ctx context.Context, body TenantSettingsUpdate, opts ...auth0.RequestOption) (*TenantSettings, error) {
-	return call[*TenantSettings](ctx, s.c, "PATCH", "/api/v2/tenants/settings", nil, nil, body, opts)
+	var v *TenantSettings
+	err := call(ctx, s.c, "PATCH", "/api/v2/tenants/settings", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // CSPFlag is an entry of the flags of [CSPPolicy].

@@ -19,7 +19,9 @@ type TicketsService struct {
 //
 //auth0:op POST /tickets/email-verification
 func (s *TicketsService) VerifyEmail(ctx context.Context, body TicketVerifyEmail, opts ...auth0.RequestOption) (*Ticket, error) {
-	return call[*Ticket](ctx, s.c, "POST", "/api/v2/tickets/email-verification", nil, nil, body, opts)
+	var v *Ticket
+	err := call(ctx, s.c, "POST", "/api/v2/tickets/email-verification", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // ChangePassword makes a link by which a user changes the password, and returns it.
@@ -28,7 +30,9 @@ func (s *TicketsService) VerifyEmail(ctx context.Context, body TicketVerifyEmail
 //
 //auth0:op POST /tickets/password-change
 func (s *TicketsService) ChangePassword(ctx context.Context, body TicketChangePassword, opts ...auth0.RequestOption) (*Ticket, error) {
-	return call[*Ticket](ctx, s.c, "POST", "/api/v2/tickets/password-change", nil, nil, body, opts)
+	var v *Ticket
+	err := call(ctx, s.c, "POST", "/api/v2/tickets/password-change", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Ticket is what [TicketsService.VerifyEmail] and [TicketsService.ChangePassword] return.

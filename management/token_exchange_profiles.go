@@ -20,13 +20,13 @@ type TokenExchangeProfilesService struct {
 // Scopes: read:token_exchange_profiles. Early access.
 //
 //auth0:op GET /token-exchange-profiles
-func (s *TokenExchangeProfilesService) List(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[TokenExchangeProfile], error) {
-	return auth0.List[TokenExchangeProfile](ctx, s.c, "/api/v2/token-exchange-profiles", nil, params, auth0.Paging{Items: "token_exchange_profiles", Checkpoint: true, Max: 100}, opts)
+func (s *TokenExchangeProfilesService) List(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*TokenExchangeProfile], error) {
+	return auth0.List[*TokenExchangeProfile](ctx, s.c, "/api/v2/token-exchange-profiles", nil, params, auth0.Paging{Items: "token_exchange_profiles", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [TokenExchangeProfilesService.List] lists, page by page.
-func (s *TokenExchangeProfilesService) All(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[TokenExchangeProfile, error] {
-	return auth0.All[TokenExchangeProfile](ctx, s.c, "/api/v2/token-exchange-profiles", nil, params, auth0.Paging{Items: "token_exchange_profiles", Checkpoint: true, Max: 100}, opts)
+func (s *TokenExchangeProfilesService) All(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*TokenExchangeProfile, error] {
+	return auth0.All[*TokenExchangeProfile](ctx, s.c, "/api/v2/token-exchange-profiles", nil, params, auth0.Paging{Items: "token_exchange_profiles", Checkpoint: true, Max: 100}, opts)
 }
 
 // Create makes a token exchange profile, and returns it.
@@ -35,7 +35,9 @@ func (s *TokenExchangeProfilesService) All(ctx context.Context, params *Checkpoi
 //
 //auth0:op POST /token-exchange-profiles
 func (s *TokenExchangeProfilesService) Create(ctx context.Context, body TokenExchangeProfileCreate, opts ...auth0.RequestOption) (*TokenExchangeProfile, error) {
-	return call[*TokenExchangeProfile](ctx, s.c, "POST", "/api/v2/token-exchange-profiles", nil, nil, body, opts)
+	var v *TokenExchangeProfile
+	err := call(ctx, s.c, "POST", "/api/v2/token-exchange-profiles", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one token exchange profile.
@@ -44,7 +46,9 @@ func (s *TokenExchangeProfilesService) Create(ctx context.Context, body TokenExc
 //
 //auth0:op GET /token-exchange-profiles/{id}
 func (s *TokenExchangeProfilesService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*TokenExchangeProfile, error) {
-	return call[*TokenExchangeProfile](ctx, s.c, "GET", "/api/v2/token-exchange-profiles/{id}", []string{id}, nil, nil, opts)
+	var v *TokenExchangeProfile
+	err := call(ctx, s.c, "GET", "/api/v2/token-exchange-profiles/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a token exchange profile.
@@ -53,8 +57,7 @@ func (s *TokenExchangeProfilesService) Get(ctx context.Context, id string, opts 
 //
 //auth0:op DELETE /token-exchange-profiles/{id}
 func (s *TokenExchangeProfilesService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/token-exchange-profiles/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/token-exchange-profiles/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a token exchange profile.
@@ -63,8 +66,7 @@ func (s *TokenExchangeProfilesService) Delete(ctx context.Context, id string, op
 //
 //auth0:op PATCH /token-exchange-profiles/{id}
 func (s *TokenExchangeProfilesService) Update(ctx context.Context, id string, body TokenExchangeProfileUpdate, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "PATCH", "/api/v2/token-exchange-profiles/{id}", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "PATCH", "/api/v2/token-exchange-profiles/{id}", []string{id}, nil, body, nil, opts)
 }
 
 // TokenExchangeProfile is what [TokenExchangeProfilesService.List], [TokenExchangeProfilesService.Create] and [TokenExchangeProfilesService.Get] return.

@@ -19,13 +19,13 @@ type UserAttributeProfilesService struct {
 // Scopes: read:user_attribute_profiles. Early access.
 //
 //auth0:op GET /user-attribute-profiles
-func (s *UserAttributeProfilesService) List(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[UserAttributeProfile], error) {
-	return auth0.List[UserAttributeProfile](ctx, s.c, "/api/v2/user-attribute-profiles", nil, params, auth0.Paging{Items: "user_attribute_profiles", Checkpoint: true}, opts)
+func (s *UserAttributeProfilesService) List(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*UserAttributeProfile], error) {
+	return auth0.List[*UserAttributeProfile](ctx, s.c, "/api/v2/user-attribute-profiles", nil, params, auth0.Paging{Items: "user_attribute_profiles", Checkpoint: true}, opts)
 }
 
 // All iterates over what [UserAttributeProfilesService.List] lists, page by page.
-func (s *UserAttributeProfilesService) All(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[UserAttributeProfile, error] {
-	return auth0.All[UserAttributeProfile](ctx, s.c, "/api/v2/user-attribute-profiles", nil, params, auth0.Paging{Items: "user_attribute_profiles", Checkpoint: true}, opts)
+func (s *UserAttributeProfilesService) All(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*UserAttributeProfile, error] {
+	return auth0.All[*UserAttributeProfile](ctx, s.c, "/api/v2/user-attribute-profiles", nil, params, auth0.Paging{Items: "user_attribute_profiles", Checkpoint: true}, opts)
 }
 
 // Create makes a user attribute profile, and returns it.
@@ -34,7 +34,9 @@ func (s *UserAttributeProfilesService) All(ctx context.Context, params *Checkpoi
 //
 //auth0:op POST /user-attribute-profiles
 func (s *UserAttributeProfilesService) Create(ctx context.Context, body UserAttributeProfileCreate, opts ...auth0.RequestOption) (*UserAttributeProfile, error) {
-	return call[*UserAttributeProfile](ctx, s.c, "POST", "/api/v2/user-attribute-profiles", nil, nil, body, opts)
+	var v *UserAttributeProfile
+	err := call(ctx, s.c, "POST", "/api/v2/user-attribute-profiles", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // ListTemplates returns the templates of user attribute profiles.
@@ -43,7 +45,9 @@ func (s *UserAttributeProfilesService) Create(ctx context.Context, body UserAttr
 //
 //auth0:op GET /user-attribute-profiles/templates
 func (s *UserAttributeProfilesService) ListTemplates(ctx context.Context, opts ...auth0.RequestOption) ([]UserAttributeProfileNamedTemplate, error) {
-	return list[UserAttributeProfileNamedTemplate](ctx, s.c, "GET", "/api/v2/user-attribute-profiles/templates", nil, nil, nil, opts)
+	var v []UserAttributeProfileNamedTemplate
+	err := list(ctx, s.c, "GET", "/api/v2/user-attribute-profiles/templates", nil, nil, nil, &v, opts)
+	return v, err
 }
 
 // GetTemplate returns one template of user attribute profiles.
@@ -52,7 +56,9 @@ func (s *UserAttributeProfilesService) ListTemplates(ctx context.Context, opts .
 //
 //auth0:op GET /user-attribute-profiles/templates/{id}
 func (s *UserAttributeProfilesService) GetTemplate(ctx context.Context, id string, opts ...auth0.RequestOption) (*UserAttributeProfileTemplate, error) {
-	return call[*UserAttributeProfileTemplate](ctx, s.c, "GET", "/api/v2/user-attribute-profiles/templates/{id}", []string{id}, nil, nil, opts)
+	var v *UserAttributeProfileTemplate
+	err := call(ctx, s.c, "GET", "/api/v2/user-attribute-profiles/templates/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Get returns one user attribute profile.
@@ -61,7 +67,9 @@ func (s *UserAttributeProfilesService) GetTemplate(ctx context.Context, id strin
 //
 //auth0:op GET /user-attribute-profiles/{id}
 func (s *UserAttributeProfilesService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*UserAttributeProfile, error) {
-	return call[*UserAttributeProfile](ctx, s.c, "GET", "/api/v2/user-attribute-profiles/{id}", []string{id}, nil, nil, opts)
+	var v *UserAttributeProfile
+	err := call(ctx, s.c, "GET", "/api/v2/user-attribute-profiles/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a user attribute profile.
@@ -70,8 +78,7 @@ func (s *UserAttributeProfilesService) Get(ctx context.Context, id string, opts 
 //
 //auth0:op DELETE /user-attribute-profiles/{id}
 func (s *UserAttributeProfilesService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/user-attribute-profiles/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/user-attribute-profiles/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a user attribute profile, and returns it.
@@ -80,7 +87,9 @@ func (s *UserAttributeProfilesService) Delete(ctx context.Context, id string, op
 //
 //auth0:op PATCH /user-attribute-profiles/{id}
 func (s *UserAttributeProfilesService) Update(ctx context.Context, id string, body UserAttributeProfileUpdate, opts ...auth0.RequestOption) (*UserAttributeProfile, error) {
-	return call[*UserAttributeProfile](ctx, s.c, "PATCH", "/api/v2/user-attribute-profiles/{id}", []string{id}, nil, body, opts)
+	var v *UserAttributeProfile
+	err := call(ctx, s.c, "PATCH", "/api/v2/user-attribute-profiles/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // UserAttributeOverrides is the strategy_overrides of [UserAttributeProfileAttribute].

@@ -19,7 +19,9 @@ type UserBlocksService struct {
 //
 //auth0:op GET /user-blocks
 func (s *UserBlocksService) ListByIdentifier(ctx context.Context, params *UserBlockListByIdentifierParams, opts ...auth0.RequestOption) ([]UserBlockIdentifier, error) {
-	return list[UserBlockIdentifier](ctx, s.c, "GET", "/api/v2/user-blocks", nil, params, nil, opts)
+	var v []UserBlockIdentifier
+	err := list(ctx, s.c, "GET", "/api/v2/user-blocks", nil, params, nil, &v, opts)
+	return v, err
 }
 
 // DeleteByIdentifier lifts the blocks of the user that has a username, email address or phone number.
@@ -28,8 +30,7 @@ func (s *UserBlocksService) ListByIdentifier(ctx context.Context, params *UserBl
 //
 //auth0:op DELETE /user-blocks
 func (s *UserBlocksService) DeleteByIdentifier(ctx context.Context, params *UserBlockDeleteByIdentifierParams, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/user-blocks", nil, params, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/user-blocks", nil, params, nil, nil, opts)
 }
 
 // List returns the blocks of a user.
@@ -38,7 +39,9 @@ func (s *UserBlocksService) DeleteByIdentifier(ctx context.Context, params *User
 //
 //auth0:op GET /user-blocks/{id}
 func (s *UserBlocksService) List(ctx context.Context, id string, params *UserBlockListParams, opts ...auth0.RequestOption) ([]UserBlockIdentifier, error) {
-	return list[UserBlockIdentifier](ctx, s.c, "GET", "/api/v2/user-blocks/{id}", []string{id}, params, nil, opts)
+	var v []UserBlockIdentifier
+	err := list(ctx, s.c, "GET", "/api/v2/user-blocks/{id}", []string{id}, params, nil, &v, opts)
+	return v, err
 }
 
 // Delete lifts the blocks of a user.
@@ -47,8 +50,7 @@ func (s *UserBlocksService) List(ctx context.Context, id string, params *UserBlo
 //
 //auth0:op DELETE /user-blocks/{id}
 func (s *UserBlocksService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/user-blocks/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/user-blocks/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // UserBlockListByIdentifierParams are the parameters of [UserBlocksService.ListByIdentifier].

@@ -38,13 +38,13 @@ type UsersService struct {
 // Scopes: read:users, read:user_idp_tokens. Generally available.
 //
 //auth0:op GET /users
-func (s *UsersService) List(ctx context.Context, params *UserListParams, opts ...auth0.RequestOption) (*auth0.Page[User], error) {
-	return auth0.List[User](ctx, s.c, "/api/v2/users", nil, params, auth0.Paging{Items: "users", Offset: true, Totals: true, Max: 100}, opts)
+func (s *UsersService) List(ctx context.Context, params *UserListParams, opts ...auth0.RequestOption) (*auth0.Page[*User], error) {
+	return auth0.List[*User](ctx, s.c, "/api/v2/users", nil, params, auth0.Paging{Items: "users", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [UsersService.List] lists, page by page.
-func (s *UsersService) All(ctx context.Context, params *UserListParams, opts ...auth0.RequestOption) iter.Seq2[User, error] {
-	return auth0.All[User](ctx, s.c, "/api/v2/users", nil, params, auth0.Paging{Items: "users", Offset: true, Totals: true, Max: 100}, opts)
+func (s *UsersService) All(ctx context.Context, params *UserListParams, opts ...auth0.RequestOption) iter.Seq2[*User, error] {
+	return auth0.All[*User](ctx, s.c, "/api/v2/users", nil, params, auth0.Paging{Items: "users", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Create makes a user, and returns it.
@@ -53,7 +53,9 @@ func (s *UsersService) All(ctx context.Context, params *UserListParams, opts ...
 //
 //auth0:op POST /users
 func (s *UsersService) Create(ctx context.Context, body UserCreate, opts ...auth0.RequestOption) (*User, error) {
-	return call[*User](ctx, s.c, "POST", "/api/v2/users", nil, nil, body, opts)
+	var v *User
+	err := call(ctx, s.c, "POST", "/api/v2/users", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one user.
@@ -62,7 +64,9 @@ func (s *UsersService) Create(ctx context.Context, body UserCreate, opts ...auth
 //
 //auth0:op GET /users/{id}
 func (s *UsersService) Get(ctx context.Context, id string, params *FieldParams, opts ...auth0.RequestOption) (*User, error) {
-	return call[*User](ctx, s.c, "GET", "/api/v2/users/{id}", []string{id}, params, nil, opts)
+	var v *User
+	err := call(ctx, s.c, "GET", "/api/v2/users/{id}", []string{id}, params, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a user.
@@ -71,8 +75,7 @@ func (s *UsersService) Get(ctx context.Context, id string, params *FieldParams, 
 //
 //auth0:op DELETE /users/{id}
 func (s *UsersService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/users/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/users/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a user, and returns it.
@@ -81,7 +84,9 @@ func (s *UsersService) Delete(ctx context.Context, id string, opts ...auth0.Requ
 //
 //auth0:op PATCH /users/{id}
 func (s *UsersService) Update(ctx context.Context, id string, body UserUpdate, opts ...auth0.RequestOption) (*User, error) {
-	return call[*User](ctx, s.c, "PATCH", "/api/v2/users/{id}", []string{id}, nil, body, opts)
+	var v *User
+	err := call(ctx, s.c, "PATCH", "/api/v2/users/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // RegenerateRecoveryCode makes a new recovery code for a user, and returns it.
@@ -90,7 +95,9 @@ func (s *UsersService) Update(ctx context.Context, id string, body UserUpdate, o
 //
 //auth0:op POST /users/{id}/recovery-code-regeneration
 func (s *UsersService) RegenerateRecoveryCode(ctx context.Context, id string, opts ...auth0.RequestOption) (*UserRecoveryCode, error) {
-	return call[*UserRecoveryCode](ctx, s.c, "POST", "/api/v2/users/{id}/recovery-code-regeneration", []string{id}, nil, nil, opts)
+	var v *UserRecoveryCode
+	err := call(ctx, s.c, "POST", "/api/v2/users/{id}/recovery-code-regeneration", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // RevokeAccess revokes the sessions and refresh tokens of a user.
@@ -99,8 +106,7 @@ func (s *UsersService) RegenerateRecoveryCode(ctx context.Context, id string, op
 //
 //auth0:op POST /users/{id}/revoke-access
 func (s *UsersService) RevokeAccess(ctx context.Context, id string, body UserRevokeAccess, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/users/{id}/revoke-access", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/users/{id}/revoke-access", []string{id}, nil, body, nil, opts)
 }
 
 // UserAuthenticationMethodsService is api.Users.AuthenticationMethods. Authentication methods of a user.
@@ -113,13 +119,13 @@ type UserAuthenticationMethodsService struct {
 // Scopes: read:authentication_methods. Generally available.
 //
 //auth0:op GET /users/{id}/authentication-methods
-func (s *UserAuthenticationMethodsService) List(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[UserAuthenticationMethod], error) {
-	return auth0.List[UserAuthenticationMethod](ctx, s.c, "/api/v2/users/{id}/authentication-methods", []string{id}, params, auth0.Paging{Items: "authenticators", Offset: true, Totals: true, Max: 100}, opts)
+func (s *UserAuthenticationMethodsService) List(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[*UserAuthenticationMethod], error) {
+	return auth0.List[*UserAuthenticationMethod](ctx, s.c, "/api/v2/users/{id}/authentication-methods", []string{id}, params, auth0.Paging{Items: "authenticators", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [UserAuthenticationMethodsService.List] lists, page by page.
-func (s *UserAuthenticationMethodsService) All(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[UserAuthenticationMethod, error] {
-	return auth0.All[UserAuthenticationMethod](ctx, s.c, "/api/v2/users/{id}/authentication-methods", []string{id}, params, auth0.Paging{Items: "authenticators", Offset: true, Totals: true, Max: 100}, opts)
+func (s *UserAuthenticationMethodsService) All(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[*UserAuthenticationMethod, error] {
+	return auth0.All[*UserAuthenticationMethod](ctx, s.c, "/api/v2/users/{id}/authentication-methods", []string{id}, params, auth0.Paging{Items: "authenticators", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // DeleteAll deletes all authentication methods of a user.
@@ -128,8 +134,7 @@ func (s *UserAuthenticationMethodsService) All(ctx context.Context, id string, p
 //
 //auth0:op DELETE /users/{id}/authentication-methods
 func (s *UserAuthenticationMethodsService) DeleteAll(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/users/{id}/authentication-methods", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/users/{id}/authentication-methods", []string{id}, nil, nil, nil, opts)
 }
 
 // Create makes an authentication method of a user, and returns it.
@@ -138,7 +143,9 @@ func (s *UserAuthenticationMethodsService) DeleteAll(ctx context.Context, id str
 //
 //auth0:op POST /users/{id}/authentication-methods
 func (s *UserAuthenticationMethodsService) Create(ctx context.Context, id string, body UserAuthenticationMethodCreate, opts ...auth0.RequestOption) (*UserAuthenticationMethod, error) {
-	return call[*UserAuthenticationMethod](ctx, s.c, "POST", "/api/v2/users/{id}/authentication-methods", []string{id}, nil, body, opts)
+	var v *UserAuthenticationMethod
+	err := call(ctx, s.c, "POST", "/api/v2/users/{id}/authentication-methods", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Set replaces the authentication methods of a user, and returns them.
@@ -147,7 +154,9 @@ func (s *UserAuthenticationMethodsService) Create(ctx context.Context, id string
 //
 //auth0:op PUT /users/{id}/authentication-methods
 func (s *UserAuthenticationMethodsService) Set(ctx context.Context, id string, body []UserAuthenticationMethodsSet, opts ...auth0.RequestOption) ([]UserAuthenticationMethod, error) {
-	return list[UserAuthenticationMethod](ctx, s.c, "PUT", "/api/v2/users/{id}/authentication-methods", []string{id}, nil, body, opts)
+	var v []UserAuthenticationMethod
+	err := list(ctx, s.c, "PUT", "/api/v2/users/{id}/authentication-methods", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one authentication method of a user.
@@ -156,7 +165,9 @@ func (s *UserAuthenticationMethodsService) Set(ctx context.Context, id string, b
 //
 //auth0:op GET /users/{id}/authentication-methods/{authentication_method_id}
 func (s *UserAuthenticationMethodsService) Get(ctx context.Context, id, authenticationMethodID string, opts ...auth0.RequestOption) (*UserAuthenticationMethod, error) {
-	return call[*UserAuthenticationMethod](ctx, s.c, "GET", "/api/v2/users/{id}/authentication-methods/{authentication_method_id}", []string{id, authenticationMethodID}, nil, nil, opts)
+	var v *UserAuthenticationMethod
+	err := call(ctx, s.c, "GET", "/api/v2/users/{id}/authentication-methods/{authentication_method_id}", []string{id, authenticationMethodID}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes an authentication method of a user.
@@ -165,8 +176,7 @@ func (s *UserAuthenticationMethodsService) Get(ctx context.Context, id, authenti
 //
 //auth0:op DELETE /users/{id}/authentication-methods/{authentication_method_id}
 func (s *UserAuthenticationMethodsService) Delete(ctx context.Context, id, authenticationMethodID string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/users/{id}/authentication-methods/{authentication_method_id}", []string{id, authenticationMethodID}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/users/{id}/authentication-methods/{authentication_method_id}", []string{id, authenticationMethodID}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of an authentication method of a user, and returns it.
@@ -175,7 +185,9 @@ func (s *UserAuthenticationMethodsService) Delete(ctx context.Context, id, authe
 //
 //auth0:op PATCH /users/{id}/authentication-methods/{authentication_method_id}
 func (s *UserAuthenticationMethodsService) Update(ctx context.Context, id, authenticationMethodID string, body UserAuthenticationMethodUpdate, opts ...auth0.RequestOption) (*UserAuthenticationMethod, error) {
-	return call[*UserAuthenticationMethod](ctx, s.c, "PATCH", "/api/v2/users/{id}/authentication-methods/{authentication_method_id}", []string{id, authenticationMethodID}, nil, body, opts)
+	var v *UserAuthenticationMethod
+	err := call(ctx, s.c, "PATCH", "/api/v2/users/{id}/authentication-methods/{authentication_method_id}", []string{id, authenticationMethodID}, nil, body, &v, opts)
+	return v, err
 }
 
 // UserAuthenticatorsService is api.Users.Authenticators. Authenticators of a user.
@@ -189,8 +201,7 @@ type UserAuthenticatorsService struct {
 //
 //auth0:op DELETE /users/{id}/authenticators
 func (s *UserAuthenticatorsService) DeleteAll(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/users/{id}/authenticators", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/users/{id}/authenticators", []string{id}, nil, nil, nil, opts)
 }
 
 // UserConnectedAccountsService is api.Users.ConnectedAccounts. Accounts that a user has connected.
@@ -203,13 +214,13 @@ type UserConnectedAccountsService struct {
 // Scopes: read:users. Generally available.
 //
 //auth0:op GET /users/{id}/connected-accounts
-func (s *UserConnectedAccountsService) List(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[ConnectedAccount], error) {
-	return auth0.List[ConnectedAccount](ctx, s.c, "/api/v2/users/{id}/connected-accounts", []string{id}, params, auth0.Paging{Items: "connected_accounts", Checkpoint: true, Max: 100}, opts)
+func (s *UserConnectedAccountsService) List(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*ConnectedAccount], error) {
+	return auth0.List[*ConnectedAccount](ctx, s.c, "/api/v2/users/{id}/connected-accounts", []string{id}, params, auth0.Paging{Items: "connected_accounts", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [UserConnectedAccountsService.List] lists, page by page.
-func (s *UserConnectedAccountsService) All(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[ConnectedAccount, error] {
-	return auth0.All[ConnectedAccount](ctx, s.c, "/api/v2/users/{id}/connected-accounts", []string{id}, params, auth0.Paging{Items: "connected_accounts", Checkpoint: true, Max: 100}, opts)
+func (s *UserConnectedAccountsService) All(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*ConnectedAccount, error] {
+	return auth0.All[*ConnectedAccount](ctx, s.c, "/api/v2/users/{id}/connected-accounts", []string{id}, params, auth0.Paging{Items: "connected_accounts", Checkpoint: true, Max: 100}, opts)
 }
 
 // UserEffectivePermissionsService is api.Users.EffectivePermissions. Permissions that a user has, directly or by roles.
@@ -224,13 +235,13 @@ type UserEffectivePermissionsService struct {
 // Scopes: read:user_effective_permissions. Generally available.
 //
 //auth0:op GET /users/{id}/effective-permissions
-func (s *UserEffectivePermissionsService) List(ctx context.Context, id string, params *UserEffectivePermissionListParams, opts ...auth0.RequestOption) (*auth0.Page[UserEffectivePermission], error) {
-	return page[UserEffectivePermission](ctx, s.c, "/api/v2/users/{id}/effective-permissions", []string{id}, params, auth0.Paging{Items: "permissions", Checkpoint: true}, opts)
+func (s *UserEffectivePermissionsService) List(ctx context.Context, id string, params *UserEffectivePermissionListParams, opts ...auth0.RequestOption) (*auth0.Page[*UserEffectivePermission], error) {
+	return page[*UserEffectivePermission](ctx, s.c, "/api/v2/users/{id}/effective-permissions", []string{id}, params, auth0.Paging{Items: "permissions", Checkpoint: true}, opts)
 }
 
 // All iterates over what [UserEffectivePermissionsService.List] lists, page by page.
-func (s *UserEffectivePermissionsService) All(ctx context.Context, id string, params *UserEffectivePermissionListParams, opts ...auth0.RequestOption) iter.Seq2[UserEffectivePermission, error] {
-	return all[UserEffectivePermission](ctx, s.c, "/api/v2/users/{id}/effective-permissions", []string{id}, params, auth0.Paging{Items: "permissions", Checkpoint: true}, opts)
+func (s *UserEffectivePermissionsService) All(ctx context.Context, id string, params *UserEffectivePermissionListParams, opts ...auth0.RequestOption) iter.Seq2[*UserEffectivePermission, error] {
+	return all[*UserEffectivePermission](ctx, s.c, "/api/v2/users/{id}/effective-permissions", []string{id}, params, auth0.Paging{Items: "permissions", Checkpoint: true}, opts)
 }
 
 // UserPermissionSourcesService is api.Users.EffectivePermissions.Sources. Where effective permissions come from.
@@ -248,13 +259,13 @@ type UserPermissionSourceRolesService struct {
 // Scopes: read:user_permission_source_roles. Generally available.
 //
 //auth0:op GET /users/{id}/effective-permissions/sources/effective-roles
-func (s *UserPermissionSourceRolesService) List(ctx context.Context, id string, params *UserPermissionSourceRoleListParams, opts ...auth0.RequestOption) (*auth0.Page[UserEffectivePermissionRole], error) {
-	return page[UserEffectivePermissionRole](ctx, s.c, "/api/v2/users/{id}/effective-permissions/sources/effective-roles", []string{id}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
+func (s *UserPermissionSourceRolesService) List(ctx context.Context, id string, params *UserPermissionSourceRoleListParams, opts ...auth0.RequestOption) (*auth0.Page[*UserEffectivePermissionRole], error) {
+	return page[*UserEffectivePermissionRole](ctx, s.c, "/api/v2/users/{id}/effective-permissions/sources/effective-roles", []string{id}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
 }
 
 // All iterates over what [UserPermissionSourceRolesService.List] lists, page by page.
-func (s *UserPermissionSourceRolesService) All(ctx context.Context, id string, params *UserPermissionSourceRoleListParams, opts ...auth0.RequestOption) iter.Seq2[UserEffectivePermissionRole, error] {
-	return all[UserEffectivePermissionRole](ctx, s.c, "/api/v2/users/{id}/effective-permissions/sources/effective-roles", []string{id}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
+func (s *UserPermissionSourceRolesService) All(ctx context.Context, id string, params *UserPermissionSourceRoleListParams, opts ...auth0.RequestOption) iter.Seq2[*UserEffectivePermissionRole, error] {
+	return all[*UserEffectivePermissionRole](ctx, s.c, "/api/v2/users/{id}/effective-permissions/sources/effective-roles", []string{id}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
 }
 
 // UserEffectiveRolesService is api.Users.EffectiveRoles. Roles that a user has, directly or by groups.
@@ -269,13 +280,13 @@ type UserEffectiveRolesService struct {
 // Scopes: read:user_effective_roles. Generally available.
 //
 //auth0:op GET /users/{id}/effective-roles
-func (s *UserEffectiveRolesService) List(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[UserEffectiveRole], error) {
-	return auth0.List[UserEffectiveRole](ctx, s.c, "/api/v2/users/{id}/effective-roles", []string{id}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
+func (s *UserEffectiveRolesService) List(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*UserEffectiveRole], error) {
+	return auth0.List[*UserEffectiveRole](ctx, s.c, "/api/v2/users/{id}/effective-roles", []string{id}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
 }
 
 // All iterates over what [UserEffectiveRolesService.List] lists, page by page.
-func (s *UserEffectiveRolesService) All(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[UserEffectiveRole, error] {
-	return auth0.All[UserEffectiveRole](ctx, s.c, "/api/v2/users/{id}/effective-roles", []string{id}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
+func (s *UserEffectiveRolesService) All(ctx context.Context, id string, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*UserEffectiveRole, error] {
+	return auth0.All[*UserEffectiveRole](ctx, s.c, "/api/v2/users/{id}/effective-roles", []string{id}, params, auth0.Paging{Items: "roles", Checkpoint: true}, opts)
 }
 
 // UserRoleSourcesService is api.Users.EffectiveRoles.Sources. Where effective roles come from.
@@ -293,13 +304,13 @@ type UserRoleSourceGroupsService struct {
 // Scopes: read:user_role_source_groups. Generally available.
 //
 //auth0:op GET /users/{id}/effective-roles/sources/groups
-func (s *UserRoleSourceGroupsService) List(ctx context.Context, id string, params *MemberRoleSourceGroupListParams, opts ...auth0.RequestOption) (*auth0.Page[Group], error) {
-	return page[Group](ctx, s.c, "/api/v2/users/{id}/effective-roles/sources/groups", []string{id}, params, auth0.Paging{Items: "groups", Checkpoint: true}, opts)
+func (s *UserRoleSourceGroupsService) List(ctx context.Context, id string, params *MemberRoleSourceGroupListParams, opts ...auth0.RequestOption) (*auth0.Page[*Group], error) {
+	return page[*Group](ctx, s.c, "/api/v2/users/{id}/effective-roles/sources/groups", []string{id}, params, auth0.Paging{Items: "groups", Checkpoint: true}, opts)
 }
 
 // All iterates over what [UserRoleSourceGroupsService.List] lists, page by page.
-func (s *UserRoleSourceGroupsService) All(ctx context.Context, id string, params *MemberRoleSourceGroupListParams, opts ...auth0.RequestOption) iter.Seq2[Group, error] {
-	return all[Group](ctx, s.c, "/api/v2/users/{id}/effective-roles/sources/groups", []string{id}, params, auth0.Paging{Items: "groups", Checkpoint: true}, opts)
+func (s *UserRoleSourceGroupsService) All(ctx context.Context, id string, params *MemberRoleSourceGroupListParams, opts ...auth0.RequestOption) iter.Seq2[*Group, error] {
+	return all[*Group](ctx, s.c, "/api/v2/users/{id}/effective-roles/sources/groups", []string{id}, params, auth0.Paging{Items: "groups", Checkpoint: true}, opts)
 }
 
 // UserEnrollmentsService is api.Users.Enrollments. Multi-factor enrollments of a user.
@@ -313,7 +324,9 @@ type UserEnrollmentsService struct {
 //
 //auth0:op GET /users/{id}/enrollments
 func (s *UserEnrollmentsService) List(ctx context.Context, id string, opts ...auth0.RequestOption) ([]UserEnrollment, error) {
-	return list[UserEnrollment](ctx, s.c, "GET", "/api/v2/users/{id}/enrollments", []string{id}, nil, nil, opts)
+	var v []UserEnrollment
+	err := list(ctx, s.c, "GET", "/api/v2/users/{id}/enrollments", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // UserGroupsService is api.Users.Groups. Groups of a user.
@@ -326,13 +339,13 @@ type UserGroupsService struct {
 // Scopes: read:groups. Generally available.
 //
 //auth0:op GET /users/{id}/groups
-func (s *UserGroupsService) List(ctx context.Context, id string, params *UserGroupListParams, opts ...auth0.RequestOption) (*auth0.Page[UserGroup], error) {
-	return auth0.List[UserGroup](ctx, s.c, "/api/v2/users/{id}/groups", []string{id}, params, auth0.Paging{Items: "groups", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *UserGroupsService) List(ctx context.Context, id string, params *UserGroupListParams, opts ...auth0.RequestOption) (*auth0.Page[*UserGroup], error) {
+	return auth0.List[*UserGroup](ctx, s.c, "/api/v2/users/{id}/groups", []string{id}, params, auth0.Paging{Items: "groups", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [UserGroupsService.List] lists, page by page.
-func (s *UserGroupsService) All(ctx context.Context, id string, params *UserGroupListParams, opts ...auth0.RequestOption) iter.Seq2[UserGroup, error] {
-	return auth0.All[UserGroup](ctx, s.c, "/api/v2/users/{id}/groups", []string{id}, params, auth0.Paging{Items: "groups", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
+func (s *UserGroupsService) All(ctx context.Context, id string, params *UserGroupListParams, opts ...auth0.RequestOption) iter.Seq2[*UserGroup, error] {
+	return auth0.All[*UserGroup](ctx, s.c, "/api/v2/users/{id}/groups", []string{id}, params, auth0.Paging{Items: "groups", Offset: true, Totals: true, Checkpoint: true, Max: 100}, opts)
 }
 
 // UserIdentitiesService is api.Users.Identities. Identities of a user: accounts linked together.
@@ -346,7 +359,9 @@ type UserIdentitiesService struct {
 //
 //auth0:op POST /users/{id}/identities
 func (s *UserIdentitiesService) Link(ctx context.Context, id string, body UserIdentityLink, opts ...auth0.RequestOption) ([]UserIdentity, error) {
-	return list[UserIdentity](ctx, s.c, "POST", "/api/v2/users/{id}/identities", []string{id}, nil, body, opts)
+	var v []UserIdentity
+	err := list(ctx, s.c, "POST", "/api/v2/users/{id}/identities", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // Delete unlinks an identity from a user, and returns the identities that remain.
@@ -355,7 +370,9 @@ func (s *UserIdentitiesService) Link(ctx context.Context, id string, body UserId
 //
 //auth0:op DELETE /users/{id}/identities/{provider}/{user_id}
 func (s *UserIdentitiesService) Delete(ctx context.Context, id, provider, userID string, opts ...auth0.RequestOption) ([]UserIdentity, error) {
-	return list[UserIdentity](ctx, s.c, "DELETE", "/api/v2/users/{id}/identities/{provider}/{user_id}", []string{id, provider, userID}, nil, nil, opts)
+	var v []UserIdentity
+	err := list(ctx, s.c, "DELETE", "/api/v2/users/{id}/identities/{provider}/{user_id}", []string{id, provider, userID}, nil, nil, &v, opts)
+	return v, err
 }
 
 // UserLogsService is api.Users.Logs. Log entries of a user.
@@ -368,13 +385,13 @@ type UserLogsService struct {
 // Scopes: read:logs, read:logs_users. Generally available.
 //
 //auth0:op GET /users/{id}/logs
-func (s *UserLogsService) List(ctx context.Context, id string, params *UserLogListParams, opts ...auth0.RequestOption) (*auth0.Page[Log], error) {
-	return auth0.List[Log](ctx, s.c, "/api/v2/users/{id}/logs", []string{id}, params, auth0.Paging{Items: "logs", Offset: true, Totals: true, Max: 100}, opts)
+func (s *UserLogsService) List(ctx context.Context, id string, params *UserLogListParams, opts ...auth0.RequestOption) (*auth0.Page[*Log], error) {
+	return auth0.List[*Log](ctx, s.c, "/api/v2/users/{id}/logs", []string{id}, params, auth0.Paging{Items: "logs", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [UserLogsService.List] lists, page by page.
-func (s *UserLogsService) All(ctx context.Context, id string, params *UserLogListParams, opts ...auth0.RequestOption) iter.Seq2[Log, error] {
-	return auth0.All[Log](ctx, s.c, "/api/v2/users/{id}/logs", []string{id}, params, auth0.Paging{Items: "logs", Offset: true, Totals: true, Max: 100}, opts)
+func (s *UserLogsService) All(ctx context.Context, id string, params *UserLogListParams, opts ...auth0.RequestOption) iter.Seq2[*Log, error] {
+	return auth0.All[*Log](ctx, s.c, "/api/v2/users/{id}/logs", []string{id}, params, auth0.Paging{Items: "logs", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // UserMultifactorService is api.Users.Multifactor. Multi-factor authentication of a user.
@@ -388,8 +405,7 @@ type UserMultifactorService struct {
 //
 //auth0:op POST /users/{id}/multifactor/actions/invalidate-remember-browser
 func (s *UserMultifactorService) InvalidateRememberBrowser(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/users/{id}/multifactor/actions/invalidate-remember-browser", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/users/{id}/multifactor/actions/invalidate-remember-browser", []string{id}, nil, nil, nil, opts)
 }
 
 // DeleteProvider removes a multi-factor provider from a user.
@@ -398,8 +414,7 @@ func (s *UserMultifactorService) InvalidateRememberBrowser(ctx context.Context, 
 //
 //auth0:op DELETE /users/{id}/multifactor/{provider}
 func (s *UserMultifactorService) DeleteProvider(ctx context.Context, id, provider string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/users/{id}/multifactor/{provider}", []string{id, provider}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/users/{id}/multifactor/{provider}", []string{id, provider}, nil, nil, nil, opts)
 }
 
 // UserOrganizationsService is api.Users.Organizations. Organizations of a user.
@@ -412,13 +427,13 @@ type UserOrganizationsService struct {
 // Scopes: read:organizations. Generally available.
 //
 //auth0:op GET /users/{id}/organizations
-func (s *UserOrganizationsService) List(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[Organization], error) {
-	return auth0.List[Organization](ctx, s.c, "/api/v2/users/{id}/organizations", []string{id}, params, auth0.Paging{Items: "organizations", Offset: true, Totals: true, Max: 100}, opts)
+func (s *UserOrganizationsService) List(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[*Organization], error) {
+	return auth0.List[*Organization](ctx, s.c, "/api/v2/users/{id}/organizations", []string{id}, params, auth0.Paging{Items: "organizations", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [UserOrganizationsService.List] lists, page by page.
-func (s *UserOrganizationsService) All(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[Organization, error] {
-	return auth0.All[Organization](ctx, s.c, "/api/v2/users/{id}/organizations", []string{id}, params, auth0.Paging{Items: "organizations", Offset: true, Totals: true, Max: 100}, opts)
+func (s *UserOrganizationsService) All(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[*Organization, error] {
+	return auth0.All[*Organization](ctx, s.c, "/api/v2/users/{id}/organizations", []string{id}, params, auth0.Paging{Items: "organizations", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // UserPermissionsService is api.Users.Permissions. Permissions of a user.
@@ -431,13 +446,13 @@ type UserPermissionsService struct {
 // Scopes: read:users. Generally available.
 //
 //auth0:op GET /users/{id}/permissions
-func (s *UserPermissionsService) List(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[UserPermission], error) {
-	return auth0.List[UserPermission](ctx, s.c, "/api/v2/users/{id}/permissions", []string{id}, params, auth0.Paging{Items: "permissions", Offset: true, Totals: true, Max: 100}, opts)
+func (s *UserPermissionsService) List(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[*UserPermission], error) {
+	return auth0.List[*UserPermission](ctx, s.c, "/api/v2/users/{id}/permissions", []string{id}, params, auth0.Paging{Items: "permissions", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [UserPermissionsService.List] lists, page by page.
-func (s *UserPermissionsService) All(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[UserPermission, error] {
-	return auth0.All[UserPermission](ctx, s.c, "/api/v2/users/{id}/permissions", []string{id}, params, auth0.Paging{Items: "permissions", Offset: true, Totals: true, Max: 100}, opts)
+func (s *UserPermissionsService) All(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[*UserPermission, error] {
+	return auth0.All[*UserPermission](ctx, s.c, "/api/v2/users/{id}/permissions", []string{id}, params, auth0.Paging{Items: "permissions", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Delete takes permissions from a user.
@@ -446,8 +461,7 @@ func (s *UserPermissionsService) All(ctx context.Context, id string, params *Pag
 //
 //auth0:op DELETE /users/{id}/permissions
 func (s *UserPermissionsService) Delete(ctx context.Context, id string, body PermissionList, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/users/{id}/permissions", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/users/{id}/permissions", []string{id}, nil, body, nil, opts)
 }
 
 // Create gives permissions to a user.
@@ -456,8 +470,7 @@ func (s *UserPermissionsService) Delete(ctx context.Context, id string, body Per
 //
 //auth0:op POST /users/{id}/permissions
 func (s *UserPermissionsService) Create(ctx context.Context, id string, body PermissionList, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/users/{id}/permissions", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/users/{id}/permissions", []string{id}, nil, body, nil, opts)
 }
 
 // UserRiskAssessmentsService is api.Users.RiskAssessments. Risk assessments of a user.
@@ -471,8 +484,7 @@ type UserRiskAssessmentsService struct {
 //
 //auth0:op POST /users/{id}/risk-assessments/clear
 func (s *UserRiskAssessmentsService) Clear(ctx context.Context, id string, body UserAssessorsClear, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/users/{id}/risk-assessments/clear", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/users/{id}/risk-assessments/clear", []string{id}, nil, body, nil, opts)
 }
 
 // UserRolesService is api.Users.Roles. Roles of a user.
@@ -485,13 +497,13 @@ type UserRolesService struct {
 // Scopes: read:users, read:roles, read:role_members. Generally available.
 //
 //auth0:op GET /users/{id}/roles
-func (s *UserRolesService) List(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[Role], error) {
-	return auth0.List[Role](ctx, s.c, "/api/v2/users/{id}/roles", []string{id}, params, auth0.Paging{Items: "roles", Offset: true, Totals: true, Max: 100}, opts)
+func (s *UserRolesService) List(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) (*auth0.Page[*Role], error) {
+	return auth0.List[*Role](ctx, s.c, "/api/v2/users/{id}/roles", []string{id}, params, auth0.Paging{Items: "roles", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // All iterates over what [UserRolesService.List] lists, page by page.
-func (s *UserRolesService) All(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[Role, error] {
-	return auth0.All[Role](ctx, s.c, "/api/v2/users/{id}/roles", []string{id}, params, auth0.Paging{Items: "roles", Offset: true, Totals: true, Max: 100}, opts)
+func (s *UserRolesService) All(ctx context.Context, id string, params *PageParams, opts ...auth0.RequestOption) iter.Seq2[*Role, error] {
+	return auth0.All[*Role](ctx, s.c, "/api/v2/users/{id}/roles", []string{id}, params, auth0.Paging{Items: "roles", Offset: true, Totals: true, Max: 100}, opts)
 }
 
 // Delete takes roles from a user.
@@ -500,8 +512,7 @@ func (s *UserRolesService) All(ctx context.Context, id string, params *PageParam
 //
 //auth0:op DELETE /users/{id}/roles
 func (s *UserRolesService) Delete(ctx context.Context, id string, body RoleIDs, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/users/{id}/roles", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/users/{id}/roles", []string{id}, nil, body, nil, opts)
 }
 
 // Assign gives roles to a user.
@@ -510,8 +521,7 @@ func (s *UserRolesService) Delete(ctx context.Context, id string, body RoleIDs, 
 //
 //auth0:op POST /users/{id}/roles
 func (s *UserRolesService) Assign(ctx context.Context, id string, body RoleIDs, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "POST", "/api/v2/users/{id}/roles", []string{id}, nil, body, opts)
-	return err
+	return call(ctx, s.c, "POST", "/api/v2/users/{id}/roles", []string{id}, nil, body, nil, opts)
 }
 
 // UserRefreshTokenService is api.Users.RefreshToken. Refresh tokens of a user.
@@ -524,13 +534,13 @@ type UserRefreshTokenService struct {
 // Scopes: read:refresh_tokens. Generally available.
 //
 //auth0:op GET /users/{user_id}/refresh-tokens
-func (s *UserRefreshTokenService) List(ctx context.Context, userID string, params *UserRefreshTokenListParams, opts ...auth0.RequestOption) (*auth0.Page[RefreshToken], error) {
-	return auth0.List[RefreshToken](ctx, s.c, "/api/v2/users/{user_id}/refresh-tokens", []string{userID}, params, auth0.Paging{Items: "tokens", Checkpoint: true, Max: 100}, opts)
+func (s *UserRefreshTokenService) List(ctx context.Context, userID string, params *UserRefreshTokenListParams, opts ...auth0.RequestOption) (*auth0.Page[*RefreshToken], error) {
+	return auth0.List[*RefreshToken](ctx, s.c, "/api/v2/users/{user_id}/refresh-tokens", []string{userID}, params, auth0.Paging{Items: "tokens", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [UserRefreshTokenService.List] lists, page by page.
-func (s *UserRefreshTokenService) All(ctx context.Context, userID string, params *UserRefreshTokenListParams, opts ...auth0.RequestOption) iter.Seq2[RefreshToken, error] {
-	return auth0.All[RefreshToken](ctx, s.c, "/api/v2/users/{user_id}/refresh-tokens", []string{userID}, params, auth0.Paging{Items: "tokens", Checkpoint: true, Max: 100}, opts)
+func (s *UserRefreshTokenService) All(ctx context.Context, userID string, params *UserRefreshTokenListParams, opts ...auth0.RequestOption) iter.Seq2[*RefreshToken, error] {
+	return auth0.All[*RefreshToken](ctx, s.c, "/api/v2/users/{user_id}/refresh-tokens", []string{userID}, params, auth0.Paging{Items: "tokens", Checkpoint: true, Max: 100}, opts)
 }
 
 // Delete deletes the refresh tokens of a user.
@@ -539,8 +549,7 @@ func (s *UserRefreshTokenService) All(ctx context.Context, userID string, params
 //
 //auth0:op DELETE /users/{user_id}/refresh-tokens
 func (s *UserRefreshTokenService) Delete(ctx context.Context, userID string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/users/{user_id}/refresh-tokens", []string{userID}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/users/{user_id}/refresh-tokens", []string{userID}, nil, nil, nil, opts)
 }
 
 // UserSessionsService is api.Users.Sessions. Sessions of a user.
@@ -553,13 +562,13 @@ type UserSessionsService struct {
 // Scopes: read:sessions. Generally available.
 //
 //auth0:op GET /users/{user_id}/sessions
-func (s *UserSessionsService) List(ctx context.Context, userID string, params *UserRefreshTokenListParams, opts ...auth0.RequestOption) (*auth0.Page[Session], error) {
-	return auth0.List[Session](ctx, s.c, "/api/v2/users/{user_id}/sessions", []string{userID}, params, auth0.Paging{Items: "sessions", Checkpoint: true, Max: 100}, opts)
+func (s *UserSessionsService) List(ctx context.Context, userID string, params *UserRefreshTokenListParams, opts ...auth0.RequestOption) (*auth0.Page[*Session], error) {
+	return auth0.List[*Session](ctx, s.c, "/api/v2/users/{user_id}/sessions", []string{userID}, params, auth0.Paging{Items: "sessions", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [UserSessionsService.List] lists, page by page.
-func (s *UserSessionsService) All(ctx context.Context, userID string, params *UserRefreshTokenListParams, opts ...auth0.RequestOption) iter.Seq2[Session, error] {
-	return auth0.All[Session](ctx, s.c, "/api/v2/users/{user_id}/sessions", []string{userID}, params, auth0.Paging{Items: "sessions", Checkpoint: true, Max: 100}, opts)
+func (s *UserSessionsService) All(ctx context.Context, userID string, params *UserRefreshTokenListParams, opts ...auth0.RequestOption) iter.Seq2[*Session, error] {
+	return auth0.All[*Session](ctx, s.c, "/api/v2/users/{user_id}/sessions", []string{userID}, params, auth0.Paging{Items: "sessions", Checkpoint: true, Max: 100}, opts)
 }
 
 // Delete deletes the sessions of a user.
@@ -568,8 +577,7 @@ func (s *UserSessionsService) All(ctx context.Context, userID string, params *Us
 //
 //auth0:op DELETE /users/{user_id}/sessions
 func (s *UserSessionsService) Delete(ctx context.Context, userID string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/users/{user_id}/sessions", []string{userID}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/users/{user_id}/sessions", []string{userID}, nil, nil, nil, opts)
 }
 
 // UserListParams are the parameters of [UsersService.List].

@@ -14,7 +14,9 @@ import (
 //
 //auth0:op GET /users-by-email
 func (s *UsersService) ListByEmail(ctx context.Context, params *UserListByEmailParams, opts ...auth0.RequestOption) ([]User, error) {
-	return list[User](ctx, s.c, "GET", "/api/v2/users-by-email", nil, params, nil, opts)
+	var v []User
+	err := list(ctx, s.c, "GET", "/api/v2/users-by-email", nil, params, nil, &v, opts)
+	return v, err
 }
 
 // UserListByEmailParams are the parameters of [UsersService.ListByEmail].

@@ -19,14 +19,14 @@ const walkPage = 100
 //
 // Of params, the search, the fields and the connection count. Sort, Page and IncludeTotals are Walk's own, and refused. Where fields
 // are named, created_at and user_id come with them.
-func (s *UsersService) Walk(ctx context.Context, params *UserListParams, opts ...auth0.RequestOption) iter.Seq2[User, error] {
-	return func(yield func(User, error) bool) {
+func (s *UsersService) Walk(ctx context.Context, params *UserListParams, opts ...auth0.RequestOption) iter.Seq2[*User, error] {
+	return func(yield func(*User, error) bool) {
 		var p UserListParams
 		if params != nil {
 			p = *params
 		}
 		if p.Sort != "" || p.Page != 0 || p.IncludeTotals != nil {
-			yield(User{}, errors.New("auth0: Users.Walk sets the sort, the page and include_totals itself"))
+			yield(nil, errors.New("auth0: Users.Walk sets the sort, the page and include_totals itself"))
 			return
 		}
 		if len(p.Fields) > 0 && (p.IncludeFields == nil || *p.IncludeFields) {
@@ -43,7 +43,7 @@ func (s *UsersService) Walk(ctx context.Context, params *UserListParams, opts ..
 		for {
 			page, err := s.List(ctx, &p, opts...)
 			if err != nil {
-				yield(User{}, err)
+				yield(nil, err)
 				return
 			}
 			fresh := false
@@ -52,12 +52,12 @@ func (s *UsersService) Walk(ctx context.Context, params *UserListParams, opts ..
 					continue
 				}
 				if u.CreatedAt.IsZero() || u.UserID == "" {
-					yield(User{}, errors.New("auth0: Users.Walk needs created_at and user_id of every user"))
+					yield(nil, errors.New("auth0: Users.Walk needs created_at and user_id of every user"))
 					return
 				}
 				created := u.CreatedAt.Truncate(time.Millisecond) // as exact as a search is
 				if created.Before(last) {
-					yield(User{}, errors.New("auth0: Users.Walk: the users did not come in the order of their creation"))
+					yield(nil, errors.New("auth0: Users.Walk: the users did not come in the order of their creation"))
 					return
 				}
 				if created.After(last) {

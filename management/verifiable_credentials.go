@@ -30,13 +30,13 @@ type VerifiableCredentialTemplatesService struct {
 // Scopes: read:vdcs_templates. Generally available.
 //
 //auth0:op GET /verifiable-credentials/verification/templates
-func (s *VerifiableCredentialTemplatesService) List(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[VerifiableCredentialTemplate], error) {
-	return auth0.List[VerifiableCredentialTemplate](ctx, s.c, "/api/v2/verifiable-credentials/verification/templates", nil, params, auth0.Paging{Items: "templates", Checkpoint: true, Max: 100}, opts)
+func (s *VerifiableCredentialTemplatesService) List(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) (*auth0.Page[*VerifiableCredentialTemplate], error) {
+	return auth0.List[*VerifiableCredentialTemplate](ctx, s.c, "/api/v2/verifiable-credentials/verification/templates", nil, params, auth0.Paging{Items: "templates", Checkpoint: true, Max: 100}, opts)
 }
 
 // All iterates over what [VerifiableCredentialTemplatesService.List] lists, page by page.
-func (s *VerifiableCredentialTemplatesService) All(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[VerifiableCredentialTemplate, error] {
-	return auth0.All[VerifiableCredentialTemplate](ctx, s.c, "/api/v2/verifiable-credentials/verification/templates", nil, params, auth0.Paging{Items: "templates", Checkpoint: true, Max: 100}, opts)
+func (s *VerifiableCredentialTemplatesService) All(ctx context.Context, params *CheckpointParams, opts ...auth0.RequestOption) iter.Seq2[*VerifiableCredentialTemplate, error] {
+	return auth0.All[*VerifiableCredentialTemplate](ctx, s.c, "/api/v2/verifiable-credentials/verification/templates", nil, params, auth0.Paging{Items: "templates", Checkpoint: true, Max: 100}, opts)
 }
 
 // Create makes a verification template, and returns it.
@@ -45,7 +45,9 @@ func (s *VerifiableCredentialTemplatesService) All(ctx context.Context, params *
 //
 //auth0:op POST /verifiable-credentials/verification/templates
 func (s *VerifiableCredentialTemplatesService) Create(ctx context.Context, body VerifiableCredentialTemplateCreate, opts ...auth0.RequestOption) (*VerifiableCredentialTemplate, error) {
-	return call[*VerifiableCredentialTemplate](ctx, s.c, "POST", "/api/v2/verifiable-credentials/verification/templates", nil, nil, body, opts)
+	var v *VerifiableCredentialTemplate
+	err := call(ctx, s.c, "POST", "/api/v2/verifiable-credentials/verification/templates", nil, nil, body, &v, opts)
+	return v, err
 }
 
 // Get returns one verification template.
@@ -54,7 +56,9 @@ func (s *VerifiableCredentialTemplatesService) Create(ctx context.Context, body 
 //
 //auth0:op GET /verifiable-credentials/verification/templates/{id}
 func (s *VerifiableCredentialTemplatesService) Get(ctx context.Context, id string, opts ...auth0.RequestOption) (*VerifiableCredentialTemplate, error) {
-	return call[*VerifiableCredentialTemplate](ctx, s.c, "GET", "/api/v2/verifiable-credentials/verification/templates/{id}", []string{id}, nil, nil, opts)
+	var v *VerifiableCredentialTemplate
+	err := call(ctx, s.c, "GET", "/api/v2/verifiable-credentials/verification/templates/{id}", []string{id}, nil, nil, &v, opts)
+	return v, err
 }
 
 // Delete deletes a verification template.
@@ -63,8 +67,7 @@ func (s *VerifiableCredentialTemplatesService) Get(ctx context.Context, id strin
 //
 //auth0:op DELETE /verifiable-credentials/verification/templates/{id}
 func (s *VerifiableCredentialTemplatesService) Delete(ctx context.Context, id string, opts ...auth0.RequestOption) error {
-	_, err := call[auth0.NoContent](ctx, s.c, "DELETE", "/api/v2/verifiable-credentials/verification/templates/{id}", []string{id}, nil, nil, opts)
-	return err
+	return call(ctx, s.c, "DELETE", "/api/v2/verifiable-credentials/verification/templates/{id}", []string{id}, nil, nil, nil, opts)
 }
 
 // Update changes the given fields of a verification template, and returns it.
@@ -73,7 +76,9 @@ func (s *VerifiableCredentialTemplatesService) Delete(ctx context.Context, id st
 //
 //auth0:op PATCH /verifiable-credentials/verification/templates/{id}
 func (s *VerifiableCredentialTemplatesService) Update(ctx context.Context, id string, body VerifiableCredentialTemplateUpdate, opts ...auth0.RequestOption) (*VerifiableCredentialTemplate, error) {
-	return call[*VerifiableCredentialTemplate](ctx, s.c, "PATCH", "/api/v2/verifiable-credentials/verification/templates/{id}", []string{id}, nil, body, opts)
+	var v *VerifiableCredentialTemplate
+	err := call(ctx, s.c, "PATCH", "/api/v2/verifiable-credentials/verification/templates/{id}", []string{id}, nil, body, &v, opts)
+	return v, err
 }
 
 // VerifiableCredentialFields is the org.iso.18013.5.1 of [VerifiableCredentialRequested].

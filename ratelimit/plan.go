@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -162,8 +163,12 @@ type Plan struct {
 //go:embed plans/*.txt
 var planFiles embed.FS
 
-// planCache holds published plans by canonical name as func() (*Plan, error).
-var planCache sync.Map
+// planCache holds published plans by canonical name. It is no sync.Map, whose code
+// the compiler would make anew in this package.
+var planCache struct {
+	sync.Mutex
+	plans map[string]func() (*Plan, error)
+}
 
 // autoName is the plan for tenants whose plan is not known.
 const autoName = "auto"
@@ -203,7 +208,7 @@ func Names() []string {
 	if err != nil {
 		return nil
 	}
-	slices.SortStableFunc(heads, func(a, b *planHead) int { return cmp.Compare(a.rank(), b.rank()) })
+	sort.SliceStable(heads, func(i, j int) bool { return heads[i].rank() < heads[j].rank() })
 	var names []string
 	for _, h := range heads {
 		names = append(names, h.allNames()...)
@@ -240,7 +245,7 @@ func Candidates(r *Request, limit int64) []*Plan {
 			found = append(found, candidate{p, slowest})
 		}
 	}
-	slices.SortStableFunc(found, func(a, b candidate) int { return a.rate.compare(b.rate) })
+	sort.SliceStable(found, func(i, j int) bool { return found[i].rate.compare(found[j].rate) < 0 })
 	plans := make([]*Plan, len(found))
 	for i, c := range found {
 		plans[i] = c.plan
@@ -257,11 +262,17 @@ func (r Rate) compare(other Rate) int {
 
 // cachedPlan returns the plan of a canonical name, made once by load.
 func cachedPlan(name string, load func() (*Plan, error)) (*Plan, error) {
-	f, ok := planCache.Load(name)
-	if !ok {
-		f, _ = planCache.LoadOrStore(name, sync.OnceValues(load))
+	planCache.Lock()
+	f := planCache.plans[name]
+	if f == nil {
+		if planCache.plans == nil {
+			planCache.plans = map[string]func() (*Plan, error){}
+		}
+		f = sync.OnceValues(load)
+		planCache.plans[name] = f
 	}
-	return f.(func() (*Plan, error))()
+	planCache.Unlock()
+	return f()
 }
 
 // planHead is the part of a table above its first section.
@@ -383,7 +394,7 @@ func unknownPlan(name string) error {
 			candidates = append(candidates, near{n, d})
 		}
 	}
-	slices.SortStableFunc(candidates, func(a, b near) int { return cmp.Compare(a.distance, b.distance) })
+	sort.SliceStable(candidates, func(i, j int) bool { return candidates[i].distance < candidates[j].distance })
 	var names []string
 	for _, c := range candidates[:min(5, len(candidates))] {
 		names = append(names, c.name)

@@ -1,9 +1,9 @@
 package ratelimit
 
 import (
-	"cmp"
 	"fmt"
 	"slices"
+	"sort"
 )
 
 // newAutoPlan makes the plan for tenants whose plan is not known. Rows of
@@ -109,13 +109,11 @@ func (p *Plan) sortSections() {
 			apis = append(apis, api)
 		}
 	}
-	slices.SortStableFunc(p.Buckets, func(a, b Bucket) int {
+	sort.SliceStable(p.Buckets, func(i, j int) bool {
+		a, b := &p.Buckets[i], &p.Buckets[j]
 		if a.OtherPage != b.OtherPage {
-			if a.OtherPage {
-				return 1
-			}
-			return -1
+			return b.OtherPage
 		}
-		return cmp.Compare(slices.Index(apis, a.API), slices.Index(apis, b.API))
+		return slices.Index(apis, a.API) < slices.Index(apis, b.API)
 	})
 }

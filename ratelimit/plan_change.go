@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"fmt"
 	"slices"
+	"sort"
 	"strings"
 	"time"
 )
@@ -79,7 +80,8 @@ func AddBucket(b Bucket) Change {
 		for i := range b.Matches {
 			// Tables write conditions in this order.
 			b.Matches[i].When = slices.Clone(b.Matches[i].When)
-			slices.SortStableFunc(b.Matches[i].When, func(x, y Condition) int { return int(min(x.In, 1)) - int(min(y.In, 1)) })
+			when := b.Matches[i].When
+			sort.SliceStable(when, func(x, y int) bool { return min(when[x].In, 1) < min(when[y].In, 1) })
 		}
 		p.Buckets = append(p.Buckets, b)
 		return nil

@@ -7,6 +7,7 @@ import (
 	"hash/maphash"
 	"maps"
 	"slices"
+	"sort"
 	"strings"
 )
 
@@ -251,7 +252,7 @@ func (r *planRouter) leaf(method string, found []routeMatch) routeLeaf {
 	if len(leaf.items) == 0 {
 		return leaf
 	}
-	slices.SortFunc(leaf.items, func(a, b routeItem) int { return a.order.compare(b.order) })
+	sort.Slice(leaf.items, func(i, j int) bool { return leaf.items[i].order.compare(leaf.items[j].order) < 0 })
 	if len(leaf.items) > 64 {
 		r.err = fmt.Errorf("%s %s: more than 64 buckets", method, r.patterns[found[0].pattern].path)
 		leaf.items = leaf.items[:64]

@@ -2,7 +2,7 @@ package ratelimit
 
 import (
 	"cmp"
-	"slices"
+	"sort"
 	"time"
 )
 
@@ -85,8 +85,9 @@ func (l *Limiter) Snapshot() Snapshot {
 		}
 		s.Buckets = append(s.Buckets, st)
 	}
-	slices.SortFunc(s.Buckets, func(a, b BucketState) int {
-		return cmp.Or(cmp.Compare(a.API, b.API), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Key, b.Key))
+	sort.Slice(s.Buckets, func(i, j int) bool {
+		a, b := &s.Buckets[i], &s.Buckets[j]
+		return cmp.Or(cmp.Compare(a.API, b.API), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Key, b.Key)) < 0
 	})
 	return s
 }

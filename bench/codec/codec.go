@@ -33,13 +33,13 @@ const (
 // them is read by auth0.List.
 type (
 	userPage struct {
-		Users []management.User `json:"users"`
+		Users []*management.User `json:"users"`
 	}
 	clientPage struct {
-		Clients []management.Client `json:"clients"`
+		Clients []*management.Client `json:"clients"`
 	}
 	connectionPage struct {
-		Connections []management.Connection `json:"connections"`
+		Connections []*management.Connection `json:"connections"`
 	}
 )
 

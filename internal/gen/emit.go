@@ -325,7 +325,7 @@ func (e *emitter) method(o *Op) {
 	}
 	switch {
 	case o.Page != nil:
-		item := e.goType(o.Page.Item)
+		item := "*" + e.goType(o.Page.Item) // pointers of all kinds share what the compiler makes of a generic function
 		paging := e.paging(o)
 		// Only what has a required parameter has to be checked before it is sent.
 		list, walk := "auth0.List", "auth0.All"
@@ -352,22 +352,18 @@ func (e *emitter) method(o *Op) {
 	case o.Returns == "":
 		doc(o.Go, text, op)
 		e.printf("func (s *%s) %s(%s) error {\n", g.Go, o.Go, sig)
-		e.printf("_, err := call[auth0.NoContent](ctx, s.c, %q, %s, %s, %s, %s, opts)\nreturn err\n}\n\n", o.Method, path, argList, params, body)
+		e.printf("return call(ctx, s.c, %q, %s, %s, %s, %s, nil, opts)\n}\n\n", o.Method, path, argList, params, body)
 	default:
-		ret := e.goType(o.Returns)
-		fn := "call[" + ret + "]"
+		ret, fn := e.goType(o.Returns), "call"
 		switch {
 		case o.Returns[0] == '[':
-			elem := e.goType(o.Returns[1 : len(o.Returns)-1])
-			fn = "list[" + elem + "]"
-			ret = "[]" + elem
+			fn = "list"
 		case e.api.types[o.Returns] != nil || unicode.IsUpper(rune(o.Returns[0])):
 			ret = "*" + ret
-			fn = "call[" + ret + "]"
 		}
 		doc(o.Go, text, op)
 		e.printf("func (s *%s) %s(%s) (%s, error) {\n", g.Go, o.Go, sig, ret)
-		e.printf("return %s(ctx, s.c, %q, %s, %s, %s, %s, opts)\n}\n\n", fn, o.Method, path, argList, params, body)
+		e.printf("var v %s\nerr := %s(ctx, s.c, %q, %s, %s, %s, %s, &v, opts)\nreturn v, err\n}\n\n", ret, fn, o.Method, path, argList, params, body)
 	}
 }
 
@@ -752,7 +748,7 @@ func (e *emitter) object(t *Type) {
 				}
 			}
 			if len(keys) == len(target.By) {
-				beside = append(beside, fmt.Sprintf("%s, \"%s\"", name, strings.Join(keys, "\", \"")))
+				beside = append(beside, fmt.Sprintf("\"%s\", \"%s\"", f.Name, strings.Join(keys, "\", \"")))
 			}
 		}
 		tag := f.Name
@@ -800,7 +796,7 @@ func (e *emitter) object(t *Type) {
 	case len(beside) > 0 && t.Extra, len(beside) > 1:
 		panic(t.Name + ": more than one thing to do on decoding")
 	case len(beside) == 1:
-		e.printf("// UnmarshalJSON implements json.Unmarshaler.\nfunc (v *%s) UnmarshalJSON(b []byte) error {\ntype plain %s\nreturn decodeUnion(b, (*plain)(v), &v.%s)\n}\n\n", t.Name, t.Name, beside[0])
+		e.printf("// UnmarshalJSON implements json.Unmarshaler.\nfunc (v *%s) UnmarshalJSON(b []byte) error {\ntype plain %s\nreturn decodeUnion(b, (*plain)(v), %s)\n}\n\n", t.Name, t.Name, beside[0])
 	case t.Extra && !strings.HasPrefix(t.Name, "ConnectionOptions"):
 		e.printf("// UnmarshalJSON implements json.Unmarshaler.\nfunc (v *%s) UnmarshalJSON(b []byte) error {\ntype plain %s\nreturn decodeOpen(b, (*plain)(v), &v.Extra)\n}\n\n", t.Name, t.Name)
 		e.printf("// MarshalJSON implements json.Marshaler.\nfunc (v %s) MarshalJSON() ([]byte, error) {\ntype plain %s\nreturn encodeOpen(plain(v), v.Extra)\n}\n\n", t.Name, t.Name)
