@@ -32,9 +32,11 @@ func TestHelp(t *testing.T) {
 		args []string
 		want []string
 	}{
-		{nil, []string{"import", "limits", "tenant", "completion", "AUTH0_DOMAIN", "AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET", "AUTH0_TOKEN", "AUTH0_PLAN", "Exit status:", "130  interrupted"}},
+		{nil, []string{"import", "export", "plan", "limits", "tenant", "completion", "AUTH0_DOMAIN", "AUTH0_CLIENT_ID", "AUTH0_CLIENT_SECRET", "AUTH0_TOKEN", "AUTH0_PLAN", "Exit status:", "130  interrupted"}},
 		{[]string{"--help"}, []string{"Usage:"}},
-		{[]string{"help", "import"}, []string{"Examples:", "--workers", "--failures", "create:users", "allowance_used"}},
+		{[]string{"help", "import"}, []string{"Examples:", "--workers", "--failures", "create:users", "allowance_used", "--resume", "--ledger"}},
+		{[]string{"help", "export"}, []string{"Examples:", "--fields", "--job", "read:users"}},
+		{[]string{"plan", "--help"}, []string{"Examples:", "--plan", "--map"}},
 		{[]string{"limits", "--help"}, []string{"Examples:", "--route", "burst"}},
 		{[]string{"tenant", "--help"}, []string{"Examples:", "--addr", "--lost", "--consumer"}},
 		{[]string{"completion", "bash"}, []string{"__headroom"}},
@@ -227,6 +229,8 @@ func TestCompletion(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
 		{"import", "x.ndjson", "--plan", "enter"},
+		{"plan", "x.ndjson", "--plan", "enter"},
+		{"export", "--plan", "enter"},
 		{"limits", "enter"},
 		{"limits", "--plan", "enter"},
 		{"tenant", "--plan", "enter"},
@@ -323,6 +327,18 @@ func TestProcesses(t *testing.T) {
 		}
 	}
 
+	// Out again, over links to the tenant's own port.
+	copied := filepath.Join(t.TempDir(), "copy.ndjson")
+	export := process(t, []string{env[0], env[3], env[4]}, "export", "--quiet", copied)
+	var stderr bytes.Buffer
+	export.Stderr = &stderr
+	if status := exitStatus(t, export.Run()); status != exitOK {
+		t.Errorf("export: exit status %d, %s", status, stderr.String())
+	}
+	if data, err := os.ReadFile(copied); err != nil || bytes.Count(data, []byte("\n")) != 200 {
+		t.Errorf("%v, %d users in the export", err, bytes.Count(data, []byte("\n")))
+	}
+
 	if err := tenant.Process.Signal(os.Interrupt); err != nil {
 		t.Fatal(err)
 	}
@@ -359,12 +375,12 @@ func TestProcessInterrupted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		progress, err := cmd.StderrPipe()
+		progress, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
 		}
-		var out bytes.Buffer
-		cmd.Stdout = &out
+		var stderr bytes.Buffer
+		cmd.Stderr = &stderr
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
@@ -373,7 +389,7 @@ func TestProcessInterrupted(t *testing.T) {
 		}
 		lines := bufio.NewScanner(progress)
 		for lines.Scan() {
-			if strings.Contains(lines.Text(), " users, ") {
+			if strings.Contains(lines.Text(), `"stage":"importing"`) {
 				break
 			}
 		}
@@ -382,13 +398,16 @@ func TestProcessInterrupted(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		rest, _ := io.ReadAll(stdoutRest(lines))
+		last := ""
+		for lines.Scan() {
+			last = lines.Text()
+		}
 		if status := exitStatus(t, cmd.Wait()); status != exitInterrupted {
-			t.Errorf("exit status %d, want 130; stderr %s", status, rest)
+			t.Errorf("exit status %d, want 130; stderr %s", status, &stderr)
 		}
 		var r importReport
-		if err := json.Unmarshal(out.Bytes(), &r); err != nil || !r.Interrupted || r.Created == 0 || !regexp.MustCompile(`^headroom import --json --local --plan free (--skip|--done) .* -$`).MatchString(r.Resume) {
-			t.Errorf("%v, report %s", err, out.String())
+		if err := json.Unmarshal([]byte(last), &r); err != nil || !r.Interrupted || r.Created == 0 || !regexp.MustCompile(`^headroom import --json --local --plan free (--skip|--done) .* -$`).MatchString(r.Resume) {
+			t.Errorf("%v, report %s", err, last)
 		}
 		if left, _ := filepath.Glob(filepath.Join(dir, "*")); len(left) > 0 {
 			t.Errorf("left behind: %v", left)

@@ -4,26 +4,29 @@ import (
 	"encoding/json"
 	"io"
 	"os"
+
+	"github.com/headroom-go/auth0/importer"
 )
 
-// A failure is one line of the failures file. It names the user and the
-// reason, and nothing else of the record: no password, hash or metadata.
-type failure struct {
-	Line   int    `json:"line"`   // of the import file
-	Number int    `json:"number"` // position among the file's users, as --skip and --only count
-	User   string `json:"user,omitempty"`
-	Reason string `json:"reason"`
-}
-
-// failureLog writes failures to a file that it makes with the first of them.
-// It is not safe for concurrent use.
+// failureLog writes failures to a file that it makes with the first of them. A
+// line names the user and the reason, and nothing else of the record: no password,
+// hash or metadata. It is not safe for concurrent use.
 type failureLog struct {
 	path  string
 	again bool // continue the file of an earlier run in place of replacing it
 	file  io.WriteCloser
+	err   error // the first
 }
 
-func (l *failureLog) add(f failure) error {
+// add writes one failure. After an error it writes no more.
+func (l *failureLog) add(f importer.Failure) error {
+	if l.err == nil {
+		l.err = l.write(f)
+	}
+	return l.err
+}
+
+func (l *failureLog) write(f importer.Failure) error {
 	if l.file == nil {
 		how := os.O_TRUNC
 		if l.again {
@@ -47,9 +50,12 @@ func (l *failureLog) add(f failure) error {
 // made reports whether there were failures.
 func (l *failureLog) made() bool { return l.file != nil }
 
+// close returns the first error of all.
 func (l *failureLog) close() error {
-	if l.file == nil {
-		return nil
+	if l.file != nil {
+		if err := l.file.Close(); l.err == nil {
+			l.err = err
+		}
 	}
-	return l.file.Close()
+	return l.err
 }

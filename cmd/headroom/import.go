@@ -5,24 +5,91 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/headroom-go/auth0/importer"
 )
+
+// sourceFlags say what is imported and what it is held against.
+type sourceFlags struct {
+	connection string
+	via        string
+	upsert     bool
+	verified   bool
+	mapping    []string
+}
+
+func (f *sourceFlags) register(cmd *cobra.Command) {
+	fs := cmd.Flags()
+	fs.StringVar(&f.connection, "connection", importer.DefaultConnection, "name or id of the connection of users that name none")
+	fs.StringVar(&f.via, "via", "auto", "how users are created: jobs (bulk import jobs), users (one by one), or auto")
+	fs.BoolVar(&f.upsert, "upsert", false, "update users who exist, by their e-mail address, in place of reporting them")
+	fs.BoolVar(&f.verified, "email-verified", false, "whether addresses are verified where a user does not say; --email-verified=false to say so")
+	fs.StringArrayVar(&f.mapping, "map", nil, "for CSV: COLUMN=FIELD, as in Mail=email or Plan=app_metadata.plan; several with commas")
+	must(cmd.RegisterFlagCompletionFunc("via", cobra.FixedCompletions([]string{"auto", "jobs", "users"}, cobra.ShellCompDirectiveNoFileComp)))
+	for _, name := range []string{"connection", "map"} {
+		must(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
+	}
+}
+
+func (f *sourceFlags) check() error {
+	switch {
+	case f.connection == "":
+		return errors.New("--connection is empty: name the connection that users go to")
+	case !slices.Contains([]string{"auto", "jobs", "users"}, f.via):
+		return fmt.Errorf("--via %q is not known: auto, jobs and users are", f.via)
+	}
+	return nil
+}
+
+// emailVerified is the value of --email-verified, nil when it was not given.
+func (f *sourceFlags) emailVerified(flags *pflag.FlagSet) *bool {
+	if !flags.Changed("email-verified") {
+		return nil
+	}
+	return &f.verified
+}
+
+// input opens the input.
+func (f *sourceFlags) input(sys *system, path string) (*importer.Source, error) {
+	var o []importer.SourceOption
+	for _, list := range f.mapping {
+		for pair := range strings.SplitSeq(list, ",") {
+			o = append(o, importer.Mapping(strings.TrimSpace(pair)))
+		}
+	}
+	if path == "-" {
+		return importer.Reader(sys.in, append(o, importer.Named("standard input"))...), nil
+	}
+	src, err := importer.File(path, o...)
+	if err != nil {
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "importer: "))
+	}
+	return src, nil
+}
 
 type importFlags struct {
 	targetFlags
-	connection string
+	sourceFlags
 	workers    int
-	via        string
+	jobs       int
+	completion bool
+	ledger     string
+	resume     bool
+	strict     bool
 	skip       int
 	done, only string
 	failures   string
+	reports    []string
 	json       bool
 	quiet      bool
 }
@@ -31,29 +98,38 @@ func newImport(sys *system) *cobra.Command {
 	var f importFlags
 	cmd := &cobra.Command{
 		Use:   "import FILE",
-		Short: "Create users from a file, at the full allowance of the tenant",
-		Long: `Create the users of FILE in a tenant, one request per user, as fast as the
-tenant's rate limits allow and no faster. FILE holds one JSON object per line
-(NDJSON) or one JSON array of objects, plain or gzipped; - is standard input.
-The objects are as POST /api/v2/users takes them. A user without a connection
-of its own goes to --connection.
+		Short: "Bring users from a file into a tenant, at the full allowance of the tenant",
+		Long: `Bring the users of FILE into a tenant, as fast as its limits allow and no faster.
+FILE holds one JSON object per line (NDJSON), one JSON array of objects, or CSV
+with a header, plain or gzipped; an export of another tenant is one of these. - is
+standard input. docs/importing.md describes the fields and the kinds of hashes.
+
+First every user is checked and nothing is sent: headroom plan FILE does only that.
+Users whom Auth0 would refuse are left out, or with --strict nothing is begun. Then
+the users go into the tenant in one of two ways:
+
+  jobs   bulk import jobs of some hundred users each, two at a time. The only way
+         for password hashes, second factors and users without a password.
+  users  one request per user. The only way for passwords in clear text.
+
+auto takes the way that each user needs.
 
 What is wrong with one user stops no other: the reasons go to the failures file,
 with the user's line and address and without passwords. The file is made with
 the first failure, readable by its owner only.
 
-No user is created twice. Where the answer to a request is lost, or the tenant
-answers with a server error, the user is looked for before anything is sent
-again. A user found that way, or a conflict met after it, counts as created; a
-conflict met otherwise counts as existing.
+No user is created twice. What was sent is written to a ledger before it is sent;
+where an answer is lost, the users are looked for, and a chunk whose fate is
+unknown is imported again, which creates nobody who is there. After a crash or
+Ctrl-C, the same command with --resume goes on. Ctrl-C finishes what is under way;
+a second one ends at once.
 
-Ctrl-C finishes what is under way, reports, and prints the command that does the
-rest without sending again what is done. A second Ctrl-C ends at once.
-
-The application or token needs the scopes create:users and read:users.`,
+The application or token needs the scopes create:users, read:users and
+read:connections, and update:users for --upsert by single requests.`,
 		Example: `  headroom import --local testdata/users.ndjson
   headroom import users.ndjson --plan enterprise
-  headroom import export.json.gz --connection Partners --workers 64
+  headroom import hashes.json.gz --connection Partners --report report.html
+  headroom import people.csv --map Mail=email,Plan=app_metadata.plan --email-verified
   zcat users.gz | headroom import - --json --quiet`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
@@ -65,29 +141,36 @@ The application or token needs the scopes create:users and read:users.`,
 	}
 	cmd.Long += allowanceHelp
 	fs := cmd.Flags()
-	fs.StringVar(&f.connection, "connection", "Username-Password-Authentication", "connection of users that name none")
-	fs.IntVar(&f.workers, "workers", 32, "requests at a time, 1 to 1000")
-	fs.StringVar(&f.via, "via", "users", "how users are created: users (one by one, POST /api/v2/users)")
-	f.register(cmd)
+	f.sourceFlags.register(cmd)
+	fs.IntVar(&f.workers, "workers", 32, "with single requests: how many at a time, 1 to 1000")
+	fs.IntVar(&f.jobs, "jobs", 2, "with import jobs: how many at a time, 1 or 2; 1 leaves one to others")
+	fs.BoolVar(&f.completion, "send-completion-email", false, "have each import job mail every owner of the tenant")
+	f.targetFlags.register(cmd, true)
+	fs.StringVar(&f.ledger, "ledger", "", "file that --resume goes on with (default FILE"+ledgerSuffix+"; none for standard input and --local)")
+	fs.BoolVar(&f.resume, "resume", false, "go on with the ledger of a run that was interrupted")
+	fs.BoolVar(&f.strict, "strict", false, "begin nothing when any user would be refused")
 	fs.IntVar(&f.skip, "skip", 0, "leave out the first N users of the file")
 	fs.StringVar(&f.done, "done", "", "leave out these users, by position: 7,12-15")
 	fs.StringVar(&f.only, "only", "", "import only these users, by position: 7,12-15")
 	fs.StringVar(&f.failures, "failures", "", "file for users that failed (default FILE.failures.ndjson)")
-	fs.BoolVar(&f.json, "json", false, "print the report as JSON")
+	fs.StringArrayVar(&f.reports, "report", nil, "also write a report to this file, by its name: .html with charts, .json with everything, .txt")
+	fs.BoolVar(&f.json, "json", false, "print the report as JSON, after lines of progress unless --quiet")
 	fs.BoolVar(&f.quiet, "quiet", false, "show no progress")
-	must(cmd.RegisterFlagCompletionFunc("via", cobra.FixedCompletions([]string{"users"}, cobra.ShellCompDirectiveNoFileComp)))
-	for _, name := range []string{"connection", "workers", "skip", "done", "only"} {
+	for _, name := range []string{"workers", "jobs", "skip", "done", "only"} {
 		must(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
 	}
 	return cmd
 }
 
+// ledgerSuffix makes a ledger's name of a file's.
+const ledgerSuffix = ".headroom"
+
 const allowanceHelp = `
 
-The report counts users in total, created, exists, failed, unfinished (stopped
-before they were sent) and skipped, and answers with status 429 as rejected.
-allowance_used is the share of what the limits allowed that was used, of the
-limit that came closest to 1:
+The report counts every user once: created, updated, exists, failed, refused
+(never sent), unfinished (stopped before it was sent) and skipped; and answers of
+rate limits as rejected. allowance_used, for single requests, is the share of what
+the limits allowed that was used, of the limit that came closest to 1:
 
   requests / (burst + rate x seconds from the first request to the last)
 
@@ -96,59 +179,114 @@ from what was answered and the limits that the throttle knows. It is then a
 lower bound: answers that got lost, and what others had used up before or used
 meanwhile, make it lower than it was.`
 
-func (f *importFlags) run(sys *system, cmd *cobra.Command, path string) error {
-	job := &importJob{connection: f.connection, workers: f.workers, skip: f.skip}
-	var err error
+// options checks the flags and makes the importer's options of them.
+func (f *importFlags) options(flags *pflag.FlagSet, path string) (importer.Options, error) {
+	o := importer.Options{
+		Connection: f.connection, Via: importer.Via(f.via), Upsert: f.upsert, SendCompletionEmail: f.completion,
+		EmailVerified: f.emailVerified(flags), Workers: f.workers, MaxJobs: f.jobs, Ledger: f.ledger, Resume: f.resume, Strict: f.strict, Skip: f.skip,
+	}
+	if err := f.check(); err != nil {
+		return o, err
+	}
 	switch {
-	case f.via != "users":
-		return fmt.Errorf("--via %q is not known: users is", f.via)
 	case f.workers < 1 || f.workers > 1000:
-		return fmt.Errorf("--workers %d is not between 1 and 1000", f.workers)
+		return o, fmt.Errorf("--workers %d is not between 1 and 1000", f.workers)
+	case f.jobs < 1 || f.jobs > 2:
+		return o, fmt.Errorf("--jobs %d is neither 1 nor 2, the most that Auth0 runs at a time", f.jobs)
 	case f.skip < 0:
-		return fmt.Errorf("--skip %d is negative", f.skip)
-	case f.connection == "":
-		return errors.New("--connection is empty: name the connection that users go to")
+		return o, fmt.Errorf("--skip %d is negative", f.skip)
+	case f.resume && f.local:
+		return o, errors.New("--resume has nothing to go on with: the tenant of --local ended with its process")
+	case f.resume && path == "-" && f.ledger == "":
+		return o, errors.New("--resume needs --ledger FILE: standard input has no ledger of its own")
 	}
-	if job.done, err = parseRanges(f.done); err != nil {
-		return fmt.Errorf("--done: %w", err)
+	var err error
+	if o.Done, err = importer.ParseRanges(f.done); err != nil {
+		return o, fmt.Errorf("--done: %w", err)
 	}
-	if job.only, err = parseRanges(f.only); err != nil {
-		return fmt.Errorf("--only: %w", err)
+	if o.Only, err = importer.ParseRanges(f.only); err != nil {
+		return o, fmt.Errorf("--only: %w", err)
 	}
-	if job.failures, err = f.failureLog(path); err != nil {
-		return err
+	if !flags.Changed("ledger") && path != "-" && !f.local {
+		o.Ledger = path + ledgerSuffix
 	}
-	in, total, err := openUsers(sys, path)
+	files := map[string]string{path: "the file of users itself"}
+	claim := func(flag, name string) error {
+		if what := files[name]; what != "" {
+			return fmt.Errorf("%s names %s: choose another", flag, what)
+		}
+		files[name] = "the file of " + flag
+		return nil
+	}
+	if o.Ledger != "" {
+		if err := claim("--ledger", o.Ledger); err != nil {
+			return o, err
+		}
+	}
+	if err := claim("--failures", f.failuresPath(path)); err != nil {
+		return o, err
+	}
+	for _, name := range f.reports {
+		if _, ok := reportForms[filepath.Ext(name)]; !ok {
+			return o, fmt.Errorf("--report %s: the name has to end in .html, .json or .txt, which says how it is written", name)
+		}
+		if err := claim("--report", name); err != nil {
+			return o, err
+		}
+	}
+	return o, nil
+}
+
+func (f *importFlags) failuresPath(path string) string {
+	switch {
+	case f.failures != "":
+		return f.failures
+	case path == "-":
+		return "stdin.failures.ndjson"
+	}
+	return path + ".failures.ndjson"
+}
+
+func (f *importFlags) run(sys *system, cmd *cobra.Command, path string) error {
+	o, err := f.options(cmd.Flags(), path)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = in.Close() }()
-	if job.records, err = newRecordReader(in); err != nil {
-		return fmt.Errorf("%s: %w", inputName(path), err)
+	src, err := f.input(sys, path)
+	if err != nil {
+		return err
 	}
 	target, err := f.connect(sys)
 	if err != nil {
 		return err
 	}
 	defer target.close()
-	job.creator = &creator{api: target}
-	target.gate.date = job.creator.tell
 
 	interrupts, restore := sys.interrupts()
 	defer restore()
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
-	stop, interrupted := make(chan struct{}), make(chan struct{})
-	over := make(chan struct{})
+	stop, watched, over := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	halt := sync.OnceFunc(func() { close(stop) })
+	interrupted := false
+	var jobs atomic.Int64 // that run
 	go func() {
-		defer close(interrupted)
+		defer close(watched)
 		select {
 		case <-interrupts:
 		case <-over:
 			return
 		}
-		_, _ = fmt.Fprintf(sys.err, "\nfinishing %s under way; Ctrl-C again ends at once\n", requests(target.gate.traffic().inFlight))
-		close(stop)
+		interrupted = true
+		what := "stopping"
+		if n := target.meter.look().inFlight; n > 0 {
+			what = fmt.Sprintf("finishing %s under way", requests(n))
+		}
+		if n := int(jobs.Load()); n > 0 && o.Ledger == "" {
+			what = fmt.Sprintf("waiting for %s: there is no ledger that could go on with them", plural(n, "import job"))
+		}
+		_, _ = fmt.Fprintf(sys.err, "\n%s; Ctrl-C again ends at once\n", what)
+		halt()
 		select {
 		case <-interrupts:
 			restore() // a third one ends the process whatever happens
@@ -156,185 +294,179 @@ func (f *importFlags) run(sys *system, cmd *cobra.Command, path string) error {
 		case <-over:
 		}
 	}()
-	view := f.progress(sys, job, target, total)
-	err = job.run(ctx, stop, target.gate.halt)
+
+	var view *progressView
+	switch {
+	case f.quiet:
+	case f.json:
+		view = showEvents(sys.out)
+	default:
+		view = showProgress(sys.err, sys.columns)
+	}
+	o.Progress = func(p importer.Progress) {
+		jobs.Store(int64(p.JobsRunning))
+		if view != nil {
+			view.show(p)
+		}
+	}
+	failures := &failureLog{path: f.failuresPath(path), again: f.resume || f.skip > 0 || f.done != ""}
+	var failed importer.Ranges
+	o.Failed = func(e importer.Failure) {
+		failed.Add(e.Number)
+		if failures.add(e) != nil {
+			halt() // nobody would know the reasons
+		}
+	}
+	o.Stop = stop
+	outcome, err := importer.Run(ctx, target.client, src, o)
 	view.close()
 	close(over)
-	<-interrupted
-	if e := job.failures.close(); e != nil && err == nil {
+	<-watched
+	if e := failures.close(); e != nil {
 		err = fmt.Errorf("writing failures: %w", e)
 	}
+	if outcome == nil {
+		return f.notBegun(sys, cmd.Flags(), path, interrupted, err)
+	}
 
-	report := f.report(job, target, cmd.Flags(), path)
-	select {
-	case <-stop:
-		report.Interrupted = true
+	report := newReport(outcome)
+	report.Plan = target.plan
+	report.Interrupted = interrupted
+	if report.Created+report.Updated+report.Exists > 0 && report.Jobs == 0 {
+		report.use(target.allowance())
+	}
+	if failures.made() {
+		report.FailuresFile = failures.path
+	}
+	if err != nil {
+		report.Error = err.Error()
+	}
+	switch {
+	case errors.Is(err, importer.ErrStrict):
+		// The file has to be mended first.
+	case outcome.Resume && o.Ledger != "":
+		report.Ledger = o.Ledger
+		report.Resume = commandLine("import", cmd.Flags(), []string{"resume"}, []string{"--resume"}, path)
+	case outcome.Stopped || outcome.Unfinished > 0 || err != nil:
+		report.Resume = resumeCommand(outcome, cmd.Flags(), path)
 	default:
+		failed.AddAll(outcome.FailedAt) // by the runs before this one
+		report.Retry = retryCommand(failed, cmd.Flags(), path)
+	}
+	for _, name := range f.reports {
+		if e := writeReport(name, &report, outcome); e != nil && err == nil {
+			err = fmt.Errorf("--report: %w", e)
+		}
 	}
 	return f.finish(sys, report, err)
+}
+
+// notBegun ends an import that sent no user. There is nothing to count, but
+// programs get their report.
+func (f *importFlags) notBegun(sys *system, flags *pflag.FlagSet, path string, interrupted bool, err error) error {
+	text := errors.New(strings.TrimPrefix(err.Error(), "importer: "))
+	if f.json {
+		report := importReport{Event: "report", Interrupted: interrupted, Error: text.Error()}
+		if interrupted {
+			report.Resume = commandLine("import", flags, nil, nil, path)
+		}
+		if e := writeLine(sys.out, report); e != nil {
+			return &exit{exitFailed, fmt.Errorf("writing the report: %w", e)}
+		}
+	}
+	switch {
+	case interrupted:
+		return &exit{exitInterrupted, errors.New("interrupted before any user was sent")}
+	case errors.Is(err, importer.ErrLedger):
+		return &exit{exitUsage, text}
+	}
+	return &exit{exitFailed, text}
 }
 
 // finish prints the report and turns the outcome into an exit status.
 func (f *importFlags) finish(sys *system, report importReport, err error) error {
 	write := report.text
 	if f.json {
-		write = report.json
+		write = func(w io.Writer) error { return writeLine(w, report) }
 	}
 	if e := write(sys.out); e != nil && err == nil {
 		err = fmt.Errorf("writing the report: %w", e)
+	}
+	if err != nil {
+		err = errors.New(strings.TrimPrefix(err.Error(), "importer: "))
 	}
 	switch {
 	case report.Interrupted:
 		return &exit{exitInterrupted, err}
 	case err != nil:
 		return &exit{exitFailed, err}
-	case report.Failed > 0:
+	case report.Failed+report.Refused > 0:
 		return &exit{status: exitFailed}
 	}
 	return nil
 }
 
-func requests(n int) string {
-	if n == 1 {
-		return "1 request"
-	}
-	return strconv.Itoa(n) + " requests"
+// reportForms are the ways to write a report to a file, by the end of its name.
+var reportForms = map[string]func(io.Writer, *importReport, *importer.Report) error{
+	".txt":  func(w io.Writer, r *importReport, _ *importer.Report) error { return r.text(w) },
+	".json": func(w io.Writer, _ *importReport, all *importer.Report) error { return all.WriteJSON(w) },
+	".html": writeHTML,
 }
 
-func inputName(path string) string {
-	if path == "-" {
-		return "standard input"
-	}
-	return path
-}
-
-// openUsers opens the file and counts its users, -1 when they can be read only
-// once.
-func openUsers(sys *system, path string) (io.ReadCloser, int, error) {
-	if path == "-" {
-		return io.NopCloser(sys.in), -1, nil
-	}
-	file, err := os.Open(path)
+func writeReport(path string, r *importReport, all *importer.Report) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
 	if err != nil {
-		return nil, 0, err
+		return err
 	}
-	info, err := file.Stat()
-	if err == nil && info.IsDir() {
-		err = fmt.Errorf("%s is a directory: name a file of users, or - for standard input", path)
+	err = reportForms[filepath.Ext(path)](file, r, all)
+	if e := file.Close(); err == nil {
+		err = e
 	}
-	if err != nil {
-		_ = file.Close()
-		return nil, 0, err
-	}
-	if !info.Mode().IsRegular() {
-		return file, -1, nil
-	}
-	total := -1
-	if rr, err := newRecordReader(file); err == nil {
-		if n, err := rr.count(); err == nil {
-			total = n // else the import itself meets the error, with the users before it done
-		}
-	}
-	if _, err := file.Seek(0, io.SeekStart); err != nil {
-		_ = file.Close()
-		return nil, 0, err
-	}
-	return file, total, nil
+	return err
 }
 
-func (f *importFlags) failureLog(path string) (*failureLog, error) {
-	l := &failureLog{path: f.failures, again: f.skip > 0 || f.done != ""}
-	if l.path == "" {
-		l.path = path + ".failures.ndjson"
-		if path == "-" {
-			l.path = "stdin.failures.ndjson"
-		}
-	}
-	if l.path == path {
-		return nil, errors.New("--failures names the file of users itself: choose another")
-	}
-	return l, nil
-}
-
-// remaining returns how many of a file's users are to be imported.
-func (j *importJob) remaining(total int) int {
-	if total < 0 {
-		return -1
-	}
-	n := 0
-	for i := 1; i <= total; i++ {
-		if !j.leavesOut(i) {
-			n++
-		}
-	}
-	return n
-}
-
-func (f *importFlags) progress(sys *system, job *importJob, target *target, total int) *progressView {
-	if f.quiet {
-		return nil
-	}
-	return showProgress(sys.err, sys.columns, job.remaining(total), func() progress {
-		s, t := job.status(), target.gate.traffic()
-		return progress{status: s, waiting: max(0, s.total-s.settled-t.inFlight), rejected: t.rejected}
-	})
-}
-
-func (f *importFlags) report(job *importJob, target *target, flags *pflag.FlagSet, path string) importReport {
-	allowance := math.NaN()
-	traffic := target.gate.traffic()
-	if traffic.sent > 0 {
-		allowance = target.allowance()
-	}
-	report := job.report(job.status().elapsed, traffic.rejected, allowance)
-	report.Plan = target.plan
-	if report.Unfinished > 0 || job.early() {
-		report.Resume = resumeCommand(job, flags, path)
-	} else if report.Failed > 0 {
-		report.Retry = retryCommand(job, flags, path)
-	}
-	return report
-}
-
-// resumeCommand is the command line that does what a run left.
-func resumeCommand(job *importJob, flags *pflag.FlagSet, path string) string {
-	job.mu.Lock()
-	defer job.mu.Unlock()
-	skip, rest := job.settled.prefix()
+// resumeCommand is the command line that does what a run without a ledger left.
+func resumeCommand(r *importer.Report, flags *pflag.FlagSet, path string) string {
+	skip, rest := r.Settled.Prefix()
 	var more []string
 	if skip > 0 {
 		more = append(more, "--skip", strconv.Itoa(skip))
 	}
-	if len(rest) > 0 {
+	if rest.Count() > 0 {
 		more = append(more, "--done", rest.String())
 	}
-	return commandLine(flags, []string{"skip", "done"}, more, path)
+	return commandLine("import", flags, []string{"skip", "done", "resume"}, more, path)
 }
 
-// retryCommand is the command line that tries failed users again, "" when they
-// are too scattered for one.
-func retryCommand(job *importJob, flags *pflag.FlagSet, path string) string {
-	job.mu.Lock()
-	defer job.mu.Unlock()
-	list := job.failedAt.String()
-	if len(list) > 2000 {
+// retryCommand is the command line that tries failed users again, "" when there
+// are none or they are too scattered for one.
+func retryCommand(failed importer.Ranges, flags *pflag.FlagSet, path string) string {
+	list := failed.String()
+	if list == "" || len(list) > 2000 {
 		return ""
 	}
-	return commandLine(flags, []string{"skip", "done", "only"}, []string{"--only", list}, path)
+	return commandLine("import", flags, []string{"skip", "done", "only", "resume"}, []string{"--only", list}, path)
 }
 
 // commandLine repeats the flags that were given, without some and with more.
-func commandLine(flags *pflag.FlagSet, without, more []string, path string) string {
-	words := []string{"headroom", "import"}
+func commandLine(command string, flags *pflag.FlagSet, without, more []string, path string) string {
+	words := []string{"headroom", command}
 	flags.Visit(func(fl *pflag.Flag) {
 		if slices.Contains(without, fl.Name) {
 			return
 		}
-		if fl.Value.Type() == "bool" {
-			words = append(words, "--"+fl.Name+map[bool]string{true: "", false: "=" + fl.Value.String()}[fl.Value.String() == "true"])
-			return
+		switch list, isList := fl.Value.(pflag.SliceValue); {
+		case isList:
+			for _, v := range list.GetSlice() {
+				words = append(words, "--"+fl.Name, v)
+			}
+		case fl.Value.Type() == "bool" && fl.Value.String() == "true":
+			words = append(words, "--"+fl.Name)
+		case fl.Value.Type() == "bool":
+			words = append(words, "--"+fl.Name+"=false")
+		default:
+			words = append(words, "--"+fl.Name, fl.Value.String())
 		}
-		words = append(words, "--"+fl.Name, fl.Value.String())
 	})
 	words = append(words, more...)
 	if strings.HasPrefix(path, "-") && path != "-" {

@@ -176,6 +176,14 @@ func matchText(m *ratelimit.Match) string {
 	return strings.ReplaceAll(b.String(), "  ", " ")
 }
 
+// writeLine writes a value as one line of JSON.
+func writeLine(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// writeJSON writes a value as JSON for people.
 func writeJSON(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)

@@ -2,13 +2,17 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"fmt"
 	"math"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/headroom-go/auth0/importer"
 	"github.com/headroom-go/auth0/ratelimit"
 )
 
@@ -23,7 +27,7 @@ func TestPace(t *testing.T) {
 		if i == 0 {
 			settled = 0
 		}
-		rate := p.rate(progress{status: status{elapsed: now, settled: settled}})
+		rate := p.rate(importer.Progress{Stage: importer.StageImporting, Elapsed: now, Done: settled, Total: -1})
 		switch {
 		case now == 0 && rate != 0:
 			t.Errorf("rate %v at the start", rate)
@@ -35,22 +39,72 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// Import jobs end at long intervals, and all their users at once.
+func TestPaceOfJobs(t *testing.T) {
+	t.Parallel()
+	var p pace
+	for i := range 5 * 600 { // ten minutes, with a job of 1,000 users each minute
+		now := time.Duration(i) * 200 * time.Millisecond
+		done := 1000 * int(now/time.Minute)
+		rate := p.rate(importer.Progress{Stage: importer.StageImporting, Elapsed: now, Done: done, Total: -1, Via: importer.ViaJobs})
+		// 1,000 a minute, over five minutes and a job more or less.
+		if now > 6*time.Minute && (rate < 1000./60*4/5 || rate > 1000./60*6/5) {
+			t.Fatalf("rate %v after %v, want about %v", rate, now, 1000./60)
+		}
+	}
+}
+
 func TestDetails(t *testing.T) {
 	t.Parallel()
-	p := progress{status: status{settled: 120, failed: 3}, waiting: 31, rejected: 2}
-	if got, want := details(p, 440, 16), "16.0/s, 0:20 left, 31 waiting, 2 rejected, 3 failed"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-	p.failed = 0
-	if got, want := details(p, -1, 0), "0.0/s, 31 waiting, 2 rejected"; got != want {
-		t.Errorf("%q, want %q", got, want)
-	}
-	if got, want := details(p, 440, 0), "0.0/s, ? left, 31 waiting, 2 rejected"; got != want {
-		t.Errorf("%q, want %q", got, want)
+	importing := importer.Progress{Stage: importer.StageImporting, Done: 120, Total: 440, Waiting: 31, Rejected: 2}
+	for _, tt := range []struct {
+		change func(*importer.Progress)
+		rate   float64
+		want   string
+	}{
+		{func(*importer.Progress) {}, 16, "16.0/s, 0:20 left, 31 waiting, 2 rejected"}, // 320 users
+		{func(p *importer.Progress) { p.Failed, p.Refused = 3, 4 }, 16, "16.0/s, 0:20 left, 31 waiting, 2 rejected, 3 failed, 4 refused"},
+		{func(p *importer.Progress) { p.Skipped = 160 }, 16, "16.0/s, 0:10 left, 31 waiting, 2 rejected"}, // 160 users
+		{func(p *importer.Progress) { p.Total = -1 }, 0, "0.0/s, 31 waiting, 2 rejected"},
+		{func(*importer.Progress) {}, 0, "0.0/s, ? left, 31 waiting, 2 rejected"},
+		{func(p *importer.Progress) { p.JobsRunning, p.JobsDone, p.JobsTotal = 2, 3, 9 }, 16, "16.0/s, 0:20 left, 2 jobs running, 3 done of 9, 31 waiting, 2 rejected"},
+		{func(p *importer.Progress) { p.JobsRunning, p.JobsTotal = 1, -1 }, 16, "16.0/s, 0:20 left, 1 job running, 0 done, 31 waiting, 2 rejected"},
+		{func(p *importer.Progress) {
+			*p = importer.Progress{Stage: importer.StageChecking, BytesRead: 1e6, BytesTotal: 4e6, Total: -1, Refused: 1}
+		}, 1e6, "1.0 MB/s, 0:03 left, 1 refused"},
+	} {
+		p := importing
+		tt.change(&p)
+		if got := details(p, tt.rate); got != tt.want {
+			t.Errorf("%q, want %q", got, tt.want)
+		}
 	}
 	if got, want := clock(time.Hour+2*time.Minute+3600*time.Millisecond), "1:02:04"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
+}
+
+// run40 shows how 8 MB are checked in 2 s and 40 users are then imported in 4 s.
+func run40(v *progressView, total int) {
+	tick := func(d time.Duration, look func(time.Duration) importer.Progress) {
+		for at := time.Duration(0); at <= d; at += 100 * time.Millisecond {
+			v.show(look(at))
+			time.Sleep(100 * time.Millisecond)
+		}
+	}
+	time.Sleep(50 * time.Millisecond) // so that nothing happens at the moment of drawing
+	tick(2*time.Second, func(at time.Duration) importer.Progress {
+		return importer.Progress{Stage: importer.StageChecking, Elapsed: at, Total: -1, BytesRead: int64(4e6 * at.Seconds()), BytesTotal: 8e6}
+	})
+	tick(4*time.Second, func(at time.Duration) importer.Progress {
+		p := importer.Progress{Stage: importer.StageImporting, Elapsed: 2*time.Second + at, Total: total, Done: int(10 * at.Seconds())}
+		if at == time.Second {
+			p.Note = "chunk 1 is in doubt"
+		}
+		return p
+	})
+	v.show(importer.Progress{Stage: importer.StageDone, Total: 40, Done: 40})
+	v.close()
 }
 
 func TestProgressOnATerminal(t *testing.T) {
@@ -58,29 +112,99 @@ func TestProgressOnATerminal(t *testing.T) {
 	for _, total := range []int{40, -1} {
 		synctest.Test(t, func(t *testing.T) {
 			var b bytes.Buffer
-			began := time.Now()
-			v := showProgress(&b, 80, total, func() progress {
-				d := time.Since(began)
-				return progress{status: status{elapsed: d, settled: int(10 * d.Seconds())}}
-			})
-			time.Sleep(4 * time.Second)
-			v.close()
-			frames := strings.Split(b.String(), "\r")
-			last := strings.TrimSpace(frames[len(frames)-1])
-			want := `^100% \|█+\| \(40/40\) 10\.0/s, 0:00 left, 0 waiting, 0 rejected$`
+			run40(showProgress(&b, 100), total)
+			stages := strings.Split(strings.TrimRight(b.String(), "\n"), "\n")
+			if len(stages) != 3 { // with the note
+				t.Fatalf("%d lines: %q", len(stages), b.String())
+			}
+			want := []string{
+				`^100% \|█+\| +checking: 3\.8 MB/s, 0:00 left$`,
+				`chunk 1 is in doubt$`,
+				`^100% \|█+\| \(40/40\) importing: 9\.8/s, 0:00 left, 0 waiting, 0 rejected$`,
+			}
 			if total < 0 {
-				want = `\(40/-\) 10\.0/s, 0 waiting, 0 rejected$`
+				want[2] = `\(40/-\) importing: 9\.8/s, 0 waiting, 0 rejected$`
 			}
-			if !regexp.MustCompile(want).MatchString(last) {
-				t.Errorf("the last frame is %q, want %s", last, want)
-			}
-			for _, f := range frames {
-				if n := len([]rune(strings.TrimRight(f, " \n"))); n > 80 {
-					t.Errorf("a frame of %d columns: %q", n, f)
+			for i, w := range want {
+				frames := strings.Split(stages[i], "\r")
+				if last := strings.TrimSpace(frames[len(frames)-1]); !regexp.MustCompile(w).MatchString(last) {
+					t.Errorf("the last frame of stage %d is %q, want %s", i, last, w)
+				}
+				for _, f := range frames {
+					if n := len([]rune(strings.TrimRight(f, " \n"))); n > 100 {
+						t.Errorf("a frame of %d columns: %q", n, f)
+					}
 				}
 			}
 		})
 	}
+}
+
+// A narrow terminal gets what fits on a line.
+func TestProgressOnANarrowTerminal(t *testing.T) {
+	t.Parallel()
+	for _, columns := range []int{20, 40, 80} {
+		synctest.Test(t, func(t *testing.T) {
+			var b bytes.Buffer
+			v := showProgress(&b, columns)
+			for i := range 10 {
+				v.show(importer.Progress{
+					Stage: importer.StageImporting, Elapsed: time.Duration(i) * time.Second, Total: 1_000_000, Done: 100_000 * i, Waiting: 31,
+					Failed: 1234, Refused: 1234, JobsRunning: 2, JobsDone: 100, JobsTotal: 591,
+				})
+				time.Sleep(time.Second)
+			}
+			v.close()
+			longest := 0
+			for f := range strings.FieldsFuncSeq(b.String(), func(r rune) bool { return r == '\r' || r == '\n' }) {
+				longest = max(longest, len([]rune(strings.TrimRight(f, " "))))
+			}
+			// The bar and the count alone take 33.
+			if longest >= max(columns, 34) {
+				t.Errorf("a line of %d in %d columns: %q", longest, columns, b.String())
+			}
+		})
+	}
+}
+
+func TestProgressLines(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		run40(showProgress(&b, 0), 40)
+		// At 2 s: 7.6 MB after 1.95 s. At 4 s: 18 users 1.85 s after the stage began.
+		// At 6 s: 38 users after 3.85 s.
+		want := `checking: 7.6 MB of 8.0 MB, 3.9 MB/s, 0:00 left
+chunk 1 is in doubt
+importing: 18 of 40 users, 9.7/s, 0:02 left, 0 waiting, 0 rejected
+importing: 38 of 40 users, 9.9/s, 0:00 left, 0 waiting, 0 rejected
+`
+		if b.String() != want {
+			t.Errorf("%s\nwant\n%s", b.String(), want)
+		}
+	})
+}
+
+func TestProgressEvents(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var b bytes.Buffer
+		run40(showEvents(&b), 40)
+		var stages []string
+		for line := range strings.Lines(b.String()) {
+			var e progressEvent
+			d := json.NewDecoder(strings.NewReader(line))
+			d.DisallowUnknownFields()
+			if err := d.Decode(&e); err != nil || e.Event != "progress" {
+				t.Fatalf("%v in %s", err, line)
+			}
+			stages = append(stages, fmt.Sprintf("%s %d", e.Stage, e.Done))
+		}
+		// Every two seconds, and at the end of each stage.
+		if want := []string{"checking 0", "checking 0", "importing 18", "importing 38", "importing 40"}; !slices.Equal(stages, want) {
+			t.Errorf("events %q, want %q", stages, want)
+		}
+	})
 }
 
 func TestAllowanceUsed(t *testing.T) {

@@ -110,10 +110,13 @@ Exit status:
   0    everything was done
   1    something failed: users, the tenant, the network
   2    nothing was begun: wrong flags, an unknown plan, a bad domain,
-       no credentials, a file that cannot be opened
+       no credentials, a file that cannot be opened, a ledger that
+       is of another import
   130  interrupted`,
 		Example: `  headroom import --local testdata/users.ndjson
+  headroom plan users.ndjson --plan enterprise
   headroom import users.ndjson --plan enterprise
+  headroom export users.ndjson
   headroom limits enterprise
   headroom tenant --plan enterprise`,
 		Version:       version(),
@@ -126,7 +129,7 @@ Exit status:
 	root.SetIn(sys.in)
 	root.SetOut(sys.out)
 	root.SetErr(sys.err)
-	root.AddCommand(newImport(sys), newLimits(sys), newTenant(sys))
+	root.AddCommand(newImport(sys), newPlan(sys), newExport(sys), newLimits(sys), newTenant(sys))
 	return root
 }
 

@@ -22,11 +22,19 @@ type targetFlags struct {
 	reserve float64
 }
 
-func (f *targetFlags) register(cmd *cobra.Command) {
+// register adds the flags to a command, --local only where an empty tenant serves
+// it.
+func (f *targetFlags) register(cmd *cobra.Command, local bool) {
 	fs := cmd.Flags()
-	fs.StringVar(&f.plan, "plan", "", "the tenant's plan, see headroom limits (default AUTH0_PLAN, or auto: recognised from answers; with --local enterprise)")
+	plan := "the tenant's plan, see headroom limits (default AUTH0_PLAN, or auto: recognised from answers%s)"
+	if local {
+		plan = fmt.Sprintf(plan, "; with --local enterprise")
+		fs.BoolVar(&f.local, "local", false, "use a simulated tenant inside this process, which enforces --plan")
+	} else {
+		plan = fmt.Sprintf(plan, "")
+	}
+	fs.StringVar(&f.plan, "plan", "", plan)
 	fs.StringVar(&f.domain, "domain", "", "the tenant's domain (default AUTH0_DOMAIN)")
-	fs.BoolVar(&f.local, "local", false, "use a simulated tenant inside this process, which enforces --plan")
 	fs.Float64Var(&f.reserve, "reserve", 0, "share of every limit to leave to others, 0 to 0.9")
 	must(cmd.RegisterFlagCompletionFunc("plan", completePlan))
 	must(cmd.RegisterFlagCompletionFunc("domain", cobra.NoFileCompletions))
@@ -35,7 +43,8 @@ func (f *targetFlags) register(cmd *cobra.Command) {
 
 // A target is a tenant to work on.
 type target struct {
-	tenantAPI
+	client    *auth0.Client
+	meter     *meter
 	plan      string         // its name, for the report
 	allowance func() float64 // share of the allowance used so far, NaN when unknown
 	close     func()
@@ -88,7 +97,7 @@ func (f *targetFlags) connect(sys *system) (*target, error) {
 	}
 	t.close = idle
 	t.allowance = func() float64 {
-		traffic := t.gate.traffic()
+		traffic := t.meter.look()
 		return allowanceUsed(t.client.Limiter().Snapshot(), traffic.lost, traffic.last.Sub(traffic.first))
 	}
 	return t, nil
@@ -126,7 +135,7 @@ func (f *targetFlags) connectLocal() (*target, error) {
 }
 
 // open makes a client of the tenant whose requests pass the throttle, then a
-// gate, then base.
+// meter, then base.
 func (f *targetFlags) open(base http.RoundTripper, domain, name, flag string, access auth0.Option) (*target, error) {
 	if name == "" {
 		name = "auto"
@@ -139,17 +148,17 @@ func (f *targetFlags) open(base http.RoundTripper, domain, name, flag string, ac
 		}
 		pace = auth0.WithOwnPlan(plan)
 	}
-	gate := newGate(base)
+	meter := &meter{base: base}
 	client, err := auth0.New(domain, access, pace,
 		auth0.WithReserve(f.reserve),
-		auth0.WithHTTPClient(&http.Client{Transport: gate}),
+		auth0.WithHTTPClient(&http.Client{Transport: meter}),
 		auth0.WithAttemptTimeout(attemptTimeout),
-		auth0.WithUserAgent("headroom-import"),
+		auth0.WithUserAgent("headroom-command"),
 	)
 	if err != nil {
 		return nil, errors.New(strings.TrimPrefix(err.Error(), "auth0: "))
 	}
-	return &target{tenantAPI: tenantAPI{client, gate}, plan: name}, nil
+	return &target{client: client, meter: meter, plan: name}, nil
 }
 
 // allowanceUsed is the share of what the limits allowed, of the limit that was

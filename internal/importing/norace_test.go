@@ -1,0 +1,5 @@
+//go:build !race
+
+package main
+
+const population = 100_000
