@@ -69,6 +69,12 @@ type Error struct {
 	Reset time.Time
 	// RetryAfter is how long the server asks to wait, 0 when it does not say.
 	RetryAfter time.Duration
+	// Bucket is the name of the plan's bucket that the answer describes: of a
+	// rejection, what rejected the request, "" when that cannot be told.
+	Bucket string
+	// NextIn is the time, from a rejection on, until the same request could be
+	// admitted; 0 for other failures.
+	NextIn time.Duration
 	// Attempts is how many times the request was sent.
 	Attempts int
 
@@ -118,6 +124,12 @@ func (e *Error) Error() string {
 	if e.RetryAfter > 0 {
 		notes = append(notes, "retry after "+e.RetryAfter.String())
 	}
+	if e.rejected && e.Bucket != "" {
+		notes = append(notes, "bucket "+e.Bucket)
+	}
+	if e.NextIn > 0 {
+		notes = append(notes, "next in "+e.NextIn.Round(time.Millisecond).String())
+	}
 	if len(notes) > 0 {
 		b.WriteString(" (" + strings.Join(notes, ", ") + ")")
 	}
@@ -153,6 +165,9 @@ func (e *Error) LogValue() slog.Value {
 	}
 	if e.RequestID != "" {
 		attrs = append(attrs, slog.String("request", redactID(e.RequestID)))
+	}
+	if e.rejected {
+		attrs = append(attrs, slog.String("bucket", e.Bucket), slog.Duration("next_in", e.NextIn))
 	}
 	if e.err != nil {
 		attrs = append(attrs, slog.String("error", redact(e.err.Error())))

@@ -1,11 +1,13 @@
 package auth0_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/headroom-go/auth0"
 )
@@ -243,4 +245,39 @@ func TestTransportRequeuesEveryPublishedRejection(t *testing.T) {
 	if rows != 150 {
 		t.Fatalf("%d rows, the text has 150", rows)
 	}
+}
+
+// The error of a rejection names the bucket and says when there is room again.
+func TestErrorOfARejection(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		reject := true
+		c := newClient(t, func(*http.Request) (*http.Response, error) {
+			if !reject {
+				return replyJSON(http.StatusOK, `{}`), nil
+			}
+			resp := replyJSON(http.StatusTooManyRequests, `{"statusCode":429,"error":"Too Many Requests","message":"Global limit has been reached"}`)
+			resp.Header["X-Ratelimit-Limit"], resp.Header["X-Ratelimit-Remaining"] = []string{"1"}, []string{"0"}
+			return resp, nil
+		}, auth0.WithLimiter(one(t)), auth0.WithMaxRejections(0))
+		get := func() error {
+			_, err := auth0.Call[auth0.NoContent](t.Context(), c, "GET", "/api/v2/clients", nil, nil, nil, nil)
+			return err
+		}
+		var e *auth0.Error
+		if err := get(); !errors.As(err, &e) || e.Bucket != "all" || e.NextIn < time.Second {
+			t.Fatalf("error %v, want a rejection by the bucket all, with a token in a second or later", err)
+		}
+		if want := "bucket all, next in " + e.NextIn.String(); !strings.Contains(e.Error(), want) {
+			t.Errorf("error %q, want %q in it", e, want)
+		}
+		reject = false
+		began := time.Now()
+		if err := get(); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != e.NextIn {
+			t.Errorf("the next went after %v, where the error said %v", took, e.NextIn)
+		}
+	})
 }

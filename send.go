@@ -340,7 +340,7 @@ func (s *sending) newError() *Error {
 	e.Status = s.resp.StatusCode
 	e.RequestID = requestIDOf(s.resp.Header)
 	e.Limit, e.Remaining, e.Reset, e.RetryAfter = info.Limit, info.Remaining, info.Reset, info.RetryAfter
-	e.rejected = info.Rejected
+	e.Bucket, e.NextIn, e.rejected = info.Bucket, info.NextIn, info.Rejected
 	return e
 }
 

@@ -40,6 +40,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"reflect"
 	"slices"
 	"time"
 
@@ -108,12 +109,40 @@ func (c *core) audience() string { return c.client.BaseURL() + "/" }
 
 // grant asks the token endpoint for tokens.
 func grant(ctx context.Context, c *core, grantType string, params any, opts []auth0.RequestOption) (*TokenSet, error) {
-	form, err := auth0.QueryOf(params)
+	form, err := formOf(params)
 	if err != nil {
 		return nil, err
 	}
 	form.Set("grant_type", grantType)
 	return tokens(sendForm[*TokenSet](ctx, c, "/oauth/token", form, anyMethod, opts))
+}
+
+// formOf returns params as a form, when all is there that the call needs.
+func formOf(params any) (url.Values, error) {
+	if err := complete(params); err != nil {
+		return nil, err
+	}
+	return auth0.QueryOf(params)
+}
+
+// complete returns an error that names the first field tagged with need that a
+// pointer to a struct leaves empty: without it the tenant could but refuse.
+func complete(params any) error {
+	v := reflect.ValueOf(params)
+	if v.Kind() != reflect.Pointer || v.Type().Elem().Kind() != reflect.Struct {
+		return nil
+	}
+	if v.IsNil() {
+		v = reflect.New(v.Type().Elem())
+	}
+	v = v.Elem()
+	for i := range v.NumField() {
+		f, value := v.Type().Field(i), v.Field(i)
+		if f.Tag.Get("need") != "" && (value.IsZero() || value.Kind() == reflect.Slice && value.Len() == 0) {
+			return fmt.Errorf("authentication: the call needs %s, which is empty", f.Name)
+		}
+	}
+	return nil
 }
 
 // tokens notes when the tokens of an answer end.
@@ -129,7 +158,7 @@ func tokens(t *TokenSet, err error) (*TokenSet, error) {
 
 // postForm sends params as a form.
 func postForm[T any](ctx context.Context, c *core, path string, params any, m methods, opts []auth0.RequestOption) (T, error) {
-	form, err := auth0.QueryOf(params)
+	form, err := formOf(params)
 	if err != nil {
 		var zero T
 		return zero, err
@@ -157,6 +186,10 @@ func postJSON[T any](ctx context.Context, c *core, path string, params any, m me
 
 // postMembers is postJSON with members that have one value only.
 func postMembers[T any](ctx context.Context, c *core, path string, params any, fixed map[string]string, m methods, opts []auth0.RequestOption) (T, error) {
+	if err := complete(params); err != nil {
+		var zero T
+		return zero, err
+	}
 	return bound(c, path, "", opts, func(opts []auth0.RequestOption) (T, error) {
 		var zero T
 		members := url.Values{}
@@ -193,6 +226,10 @@ func bearer[T any](ctx context.Context, c *core, method, path string, args []str
 
 // plain sends a call that proves nothing.
 func plain[T any](ctx context.Context, c *core, method, path string, args []string, query url.Values, body any, opts []auth0.RequestOption) (T, error) {
+	if err := complete(body); err != nil {
+		var zero T
+		return zero, err
+	}
 	v, err := auth0.Call[T](ctx, c.client, method, path, args, query, body, opts)
 	return v, typed(err)
 }
@@ -224,7 +261,14 @@ func query(params any) url.Values {
 // in, so that attack protection counts the user's address and not the
 // server's. The application has to be confidential and allowed to send it.
 func ForwardedFor(ip netip.Addr) auth0.RequestOption {
-	return auth0.Header("auth0-forwarded-for", ip.String())
+	if !ip.IsValid() {
+		return auth0.Prepare(func(*http.Request) error {
+			return errors.New("authentication: ForwardedFor needs an address, as netip.ParseAddr returns it")
+		})
+	}
+	// A server that listens for both kinds of addresses sees those of IPv4 in
+	// the form of IPv6, and zones are this machine's own.
+	return auth0.Header("auth0-forwarded-for", ip.Unmap().WithZone("").String())
 }
 
 // RequestLanguage asks for messages, such as passwordless codes, in languages

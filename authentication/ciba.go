@@ -27,12 +27,12 @@ func (h UserHint) MarshalText() ([]byte, error) {
 
 // BackchannelAuthorize are the parameters of CIBAService.Authorize.
 type BackchannelAuthorize struct {
-	LoginHint UserHint `url:"login_hint"`
+	LoginHint UserHint `url:"login_hint" need:"yes"`
 	// BindingMessage is shown on both sides: at most 64 letters, digits, and
 	// + - _ . , : #.
-	BindingMessage string `url:"binding_message,omitempty"`
+	BindingMessage string `url:"binding_message,omitempty" need:"yes"`
 	// Scope has to contain openid.
-	Scope    string `url:"scope,omitempty"`
+	Scope    string `url:"scope,omitempty" need:"yes"`
 	Audience string `url:"audience,omitempty"`
 	// Resource names the API in place of Audience, in tenants set up so.
 	Resource string `url:"resource,omitempty"`
@@ -71,7 +71,7 @@ func (s CIBAService) Token(ctx context.Context, authReqID string, opts ...auth0.
 }
 
 type cibaGrant struct {
-	AuthReqID string `url:"auth_req_id,omitempty"`
+	AuthReqID string `url:"auth_req_id,omitempty" need:"yes"`
 }
 
 // Wait returns the tokens when the user has allowed the request. It polls as

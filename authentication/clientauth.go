@@ -93,14 +93,13 @@ const (
 // prove puts what proves the application into form, or returns the option that
 // puts it into the header. Each call gets an assertion of its own.
 func (c *core) prove(form url.Values, m methods) ([]auth0.RequestOption, error) {
-	id := c.clientID()
-	switch {
-	case c.err != nil:
-		return nil, c.err
-	case id == "" && m == idIfKnown:
+	if c.err == nil && m == idIfKnown && c.clientID() == "" {
 		return nil, nil
-	case id == "":
-		return nil, errors.New("authentication: there is no client id; give New an option such as ClientSecretPost or None")
+	}
+	id, err := c.needID()
+	switch {
+	case err != nil:
+		return nil, err
 	case m == idOnly || m == idIfKnown:
 		form.Set("client_id", id)
 		return nil, nil
@@ -141,6 +140,18 @@ func (c *core) clientID() string {
 		return c.auth.id
 	}
 	return c.client.ClientID()
+}
+
+// needID returns the client id for what cannot do without.
+func (c *core) needID() (string, error) {
+	id := c.clientID()
+	switch {
+	case c.err != nil:
+		return "", c.err
+	case id == "":
+		return "", errors.New("authentication: there is no client id; give New an option such as ClientSecretPost or None")
+	}
+	return id, nil
 }
 
 // assertionLife is how long an assertion holds: long enough to wait for the

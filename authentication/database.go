@@ -15,11 +15,11 @@ type DatabaseService struct{ c hidden[*core] }
 type Signup struct {
 	redacted[Signup]
 
-	Connection  string `json:"connection"`
+	Connection  string `json:"connection" need:"yes"`
 	Email       string `json:"email,omitempty"`
 	PhoneNumber string `json:"phone_number,omitempty"`
 	Username    string `json:"username,omitempty"`
-	Password    string `json:"password"`
+	Password    string `json:"password" need:"yes"`
 	GivenName   string `json:"given_name,omitempty"`
 	FamilyName  string `json:"family_name,omitempty"`
 	Name        string `json:"name,omitempty"`
@@ -56,8 +56,8 @@ func (s DatabaseService) Signup(ctx context.Context, p *Signup, opts ...auth0.Re
 
 // ChangePassword are the parameters of the call of that name.
 type ChangePassword struct {
-	Email        string `json:"email"`
-	Connection   string `json:"connection"`
+	Email        string `json:"email" need:"yes"`
+	Connection   string `json:"connection" need:"yes"`
 	Organization string `json:"organization,omitempty"`
 }
 

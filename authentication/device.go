@@ -52,7 +52,7 @@ func (s DeviceService) Token(ctx context.Context, deviceCode string, opts ...aut
 }
 
 type deviceGrant struct {
-	DeviceCode string `url:"device_code,omitempty"`
+	DeviceCode string `url:"device_code,omitempty" need:"yes"`
 }
 
 // Wait returns the tokens when the user has logged in. It asks no more often

@@ -134,6 +134,23 @@ func TestUserInfoForms(t *testing.T) {
 	}
 }
 
+// Members that are spelt much like those of the standard are not those, wherever
+// they stand: of an upstream provider's profile they may say anything.
+func TestUserInfoOfLookalikes(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{
+		`{"sub":"u","SUB":"admin","Sub":"admin","\u017fub":"admin","email_verified":false,"Email_Verified":true}`,
+		`{"Email_Verified":true,"\u017fub":"admin","Sub":"admin","SUB":"admin","email_verified":false,"sub":"u"}`,
+		`{"SUB":"admin","\u017fub":"admin","Sub":"admin","Email_Verified":true,"sub":"u"}`,
+	} {
+		api := authentication.New(newClient(t, func(*http.Request, string) answer { return replyJSON(200, body) }))
+		u, err := api.OAuth.UserInfo(t.Context(), "token")
+		if err != nil || u.Subject != "u" || u.EmailVerified || string(u.Claims["SUB"]) != `"admin"` {
+			t.Errorf("%s: %+v, %v", body, u, err)
+		}
+	}
+}
+
 // A thousand callers cause one request, also where the answer may not be kept,
 // and whoever asks after it another.
 func TestDiscoveryIsFetchedOnceForAll(t *testing.T) {

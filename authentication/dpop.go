@@ -170,6 +170,9 @@ func (d *DPoP) prove(r *http.Request, token string) error {
 // newSigner returns a signer of JWTs of one type. embed puts the public key into
 // their headers.
 func newSigner(key auth0.PrivateKey, typ string, embed bool) (jose.Signer, error) {
+	if key.Signer == nil {
+		return nil, errors.New("authentication: there is no key to sign with; set Signer of the PrivateKey")
+	}
 	alg := key.Algorithm
 	if alg == "" {
 		var err error

@@ -3,7 +3,9 @@ package authentication
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"time"
+	"unicode/utf8"
 
 	"github.com/headroom-go/auth0"
 )
@@ -38,9 +40,9 @@ const (
 type CustomExchange struct {
 	redacted[CustomExchange]
 
-	SubjectToken string `url:"subject_token,omitempty"`
+	SubjectToken string `url:"subject_token,omitempty" need:"yes"`
 	// SubjectTokenType is the URI of the profile.
-	SubjectTokenType string `url:"subject_token_type,omitempty"`
+	SubjectTokenType string `url:"subject_token_type,omitempty" need:"yes"`
 	// Audience is an API, or urn:DOMAIN:session_transfer for a session transfer
 	// token.
 	Audience string `url:"audience,omitempty"`
@@ -66,9 +68,9 @@ func (s TokenExchangeService) Custom(ctx context.Context, p *CustomExchange, opt
 type NativeSocial struct {
 	redacted[NativeSocial]
 
-	SubjectToken string `url:"subject_token,omitempty"`
+	SubjectToken string `url:"subject_token,omitempty" need:"yes"`
 	// SubjectTokenType is one of the Apple, Facebook and Google types.
-	SubjectTokenType string `url:"subject_token_type,omitempty"`
+	SubjectTokenType string `url:"subject_token_type,omitempty" need:"yes"`
 	Audience         string `url:"audience,omitempty"`
 	// Resource names the API in place of Audience, in tenants set up so.
 	Resource string `url:"resource,omitempty"`
@@ -90,8 +92,8 @@ type OnBehalfOf struct {
 	redacted[OnBehalfOf]
 
 	// SubjectToken is the access token that the API was called with.
-	SubjectToken string `url:"subject_token,omitempty"`
-	Audience     string `url:"audience,omitempty"`
+	SubjectToken string `url:"subject_token,omitempty" need:"yes"`
+	Audience     string `url:"audience,omitempty" need:"yes"`
 	Scope        string `url:"scope,omitempty"`
 }
 
@@ -108,7 +110,7 @@ type CrossApp struct {
 	redacted[CrossApp]
 
 	// Assertion is the ID-JAG that the enterprise's identity provider has signed.
-	Assertion string `url:"assertion,omitempty"`
+	Assertion string `url:"assertion,omitempty" need:"yes"`
 	// Resource is the API; one in the assertion wins over it.
 	Resource string `url:"resource,omitempty"`
 }
@@ -127,8 +129,8 @@ func (s TokenExchangeService) CrossApp(ctx context.Context, p *CrossApp, opts ..
 type TokenVault struct {
 	redacted[TokenVault]
 
-	SubjectToken string `url:"subject_token,omitempty"`
-	Connection   string `url:"connection,omitempty"`
+	SubjectToken string `url:"subject_token,omitempty" need:"yes"`
+	Connection   string `url:"connection,omitempty" need:"yes"`
 	// LoginHint picks one of several accounts of the user. VaultPrivileged does
 	// not know it.
 	LoginHint string `url:"login_hint,omitempty"`
@@ -165,8 +167,17 @@ func (s TokenExchangeService) VaultPrivileged(ctx context.Context, p *TokenVault
 // takes it for 60 seconds. why says in 1 to 256 characters what the token is
 // for; organization may be empty.
 func (s TokenExchangeService) SignVaultRequest(key auth0.PrivateKey, userID, why, organization string) (string, error) {
+	id, err := s.c().needID()
+	switch {
+	case err != nil:
+		return "", err
+	case userID == "":
+		return "", errors.New("authentication: SignVaultRequest needs the id of the user")
+	case why == "" || utf8.RuneCountInString(why) > 256:
+		return "", errors.New("authentication: SignVaultRequest needs to be told why, in 1 to 256 characters")
+	}
 	claims := map[string]any{
-		"iss": s.c().clientID(), "sub": userID, "aud": s.c().audience(), "iat": time.Now().Unix(), "jti": rand.Text(), "audit_context": why,
+		"iss": id, "sub": userID, "aud": s.c().audience(), "iat": time.Now().Unix(), "jti": rand.Text(), "audit_context": why,
 	}
 	if organization != "" {
 		claims["org_id"] = organization
@@ -176,7 +187,7 @@ func (s TokenExchangeService) SignVaultRequest(key auth0.PrivateKey, userID, why
 
 // exchange is grant for exchanges whose kinds of tokens are fixed.
 func exchange(ctx context.Context, c *core, grantType, from, to string, params any, opts []auth0.RequestOption) (*TokenSet, error) {
-	form, err := auth0.QueryOf(params)
+	form, err := formOf(params)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/headroom-go/auth0"
 	"github.com/headroom-go/auth0/auth0test"
 	"github.com/headroom-go/auth0/authentication"
+	"github.com/headroom-go/auth0/ratelimit"
 )
 
 // What the tests' tenant has from the start.
@@ -537,6 +538,57 @@ func TestFlowOfWaiting(t *testing.T) {
 	}
 }
 
+// Many devices wait at once, more than the tenant's limit lets ask: their polls
+// take their turn in the throttle, none is rejected, and none comes too early.
+func TestFlowOfManyDevices(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		// One request a second, however many devices there are.
+		b := apiWide(t).Buckets[0]
+		b.Burst, b.Rate = 1, ratelimit.Rate{Count: 1, Per: time.Second}
+		slow := &ratelimit.Plan{Name: "slow", Buckets: []ratelimit.Bucket{b}}
+		f := &flow{}
+		f.tenant = auth0test.MustNew(f.options(func(o *auth0test.Options) { o.PlanName, o.Plan = "", slow }))
+		var err error
+		if f.client, err = auth0.New(f.tenant.Domain(), auth0.WithOwnPlan(slow), auth0.WithRetries(0), auth0.WithMaxRejections(0),
+			auth0.WithHTTPClient(&http.Client{Transport: f.tenant})); err != nil {
+			t.Fatal(err)
+		}
+		f.api = authentication.New(f.client, authentication.None("public"))
+		const devices = 20
+		start := time.Now()
+		var waiting sync.WaitGroup
+		for range devices {
+			waiting.Go(func() {
+				d, err := f.api.Device.Authorize(t.Context(), &authentication.DeviceAuthorize{Scope: "openid"})
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				waiting.Go(func() {
+					time.Sleep(time.Minute) // of the person's
+					if err := f.tenant.Approve(d.UserCode, flowUser); err != nil {
+						t.Error(err)
+					}
+				})
+				if tokens, err := f.api.Device.Wait(t.Context(), d); err != nil || tokens.IDToken == "" {
+					t.Error(err)
+				}
+			})
+		}
+		waiting.Wait()
+		report := f.tenant.Report()
+		// What is sent is at most what the limit allows, and two requests a device at
+		// least. A device asks at least each 25 s, 5 s after a turn of all 20.
+		if least := time.Duration(2*devices-1) * time.Second; report.Rejected != 0 || report.ByStatus[http.StatusTooManyRequests] != 0 || time.Since(start) < least || time.Since(start) > 2*time.Minute {
+			t.Errorf("%d rejected, statuses %v, in %v", report.Rejected, report.ByStatus, time.Since(start))
+		}
+		if polls := report.ByStatus[http.StatusForbidden]; polls < devices || report.ByStatus[http.StatusOK] != 2*devices || report.Requests > int64(time.Since(start)/time.Second)+1 {
+			t.Errorf("statuses %v in %v", report.ByStatus, time.Since(start))
+		}
+	})
+}
+
 // mfaToken logs a user with second factors in, as far as the password goes.
 func mfaToken(t *testing.T, f *flow) string {
 	t.Helper()
@@ -639,9 +691,173 @@ func TestFlowOfAnEnrolment(t *testing.T) {
 	if tokens, err := mfa.VerifyOTP(ctx, &authentication.MFAOTP{MFAToken: token, OTP: code}); err != nil || tokens.IDToken == "" {
 		t.Fatal(err)
 	}
-	if authenticatorID(t, f, mfaToken(t, f), "otp") == "" {
-		t.Error("the factor is not among the user's")
+	// A token for the MFA API takes the new factor, and lets the user remove it.
+	_, err = f.api.OAuth.Password(ctx, &authentication.Password{
+		Username: flowUser, Password: flowPassword, Audience: f.client.BaseURL() + "/mfa/", Scope: "read:authenticators remove:authenticators",
+	})
+	e, ok := errors.AsType[*authentication.Error](err)
+	if !ok {
+		t.Fatal(err)
 	}
+	f.forward(30 * time.Second) // each code is good once
+	access, err := mfa.VerifyOTP(ctx, &authentication.MFAOTP{MFAToken: e.MFAToken, OTP: f.tenant.OTP(flowUser)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id := authenticatorID(t, f, access.AccessToken, "otp")
+	if err := mfa.DeleteAuthenticator(ctx, mfaToken(t, f), id); !errors.Is(err, auth0.ErrUnauthorized) {
+		t.Errorf("removing it with an MFA token: %v", err)
+	}
+	if err := mfa.DeleteAuthenticator(ctx, access.AccessToken, id); err != nil {
+		t.Fatal(err)
+	}
+	left, err := mfa.Authenticators(ctx, access.AccessToken)
+	if err != nil || slices.ContainsFunc(left, func(a authentication.Authenticator) bool { return a.AuthenticatorType == "otp" }) {
+		t.Errorf("after its removal: %+v, %v", left, err)
+	}
+}
+
+// Somebody signs up, with a password that is good enough, and logs in.
+func TestFlowOfASignUp(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t, nil)
+	ctx, db := t.Context(), f.api.Database
+	p := authentication.Signup{Connection: auth0test.DefaultConnection, Email: "grace@example.com", Password: "short", Name: "Grace Hopper"}
+	_, err := db.Signup(ctx, &p)
+	refusedAs(t, "a weak password", err, authentication.InvalidPassword)
+	if e, ok := errors.AsType[*authentication.Error](err); !ok || len(e.PasswordRules) != 1 || e.PasswordRules[0].Code != "lengthAtLeast" || e.PasswordRules[0].Verified || e.PasswordPolicy == "" {
+		t.Errorf("a weak password: %#v", err)
+	}
+	p.Password = "Nanosecond-1952"
+	user, err := db.Signup(ctx, &p)
+	if err != nil || user.ID == "" || user.Email != p.Email || user.EmailVerified || user.Name != p.Name {
+		t.Fatalf("%+v, %v", user, err)
+	}
+	_, err = db.Signup(ctx, &p)
+	refusedAs(t, "the same again", err, authentication.UserExists)
+	tokens, err := f.api.OAuth.Password(ctx, &authentication.Password{Username: p.Email, Password: p.Password, Scope: "openid"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := f.verifier(t, "app").IDToken(ctx, tokens.IDToken, authentication.Expect{}); err != nil || id.Subject != "auth0|"+user.ID {
+		t.Errorf("ID token: %v", err)
+	}
+	for _, email := range []string{p.Email, "nobody@example.com"} {
+		if said, err := db.ChangePassword(ctx, &authentication.ChangePassword{Email: email, Connection: p.Connection}); err != nil || !strings.Contains(said, "mail") {
+			t.Errorf("%q, %v", said, err)
+		}
+	}
+}
+
+// A program registers itself as an application and logs users in.
+func TestFlowOfARegistration(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t, nil)
+	ctx := t.Context()
+	app, err := f.api.OAuth.RegisterClient(ctx, &authentication.ClientRegistration{
+		RedirectURIs: []string{flowCallback}, ClientName: "an agent", TokenEndpointAuthMethod: "client_secret_basic",
+	})
+	if err != nil || app.ClientID == "" || app.ClientSecret == "" || app.ClientName != "an agent" || !slices.Equal(app.RedirectURIs, []string{flowCallback}) {
+		t.Fatalf("%v, %v", app, err)
+	}
+	api := authentication.New(f.client, authentication.ClientSecretBasic(app.ClientID, app.ClientSecret))
+	login := authentication.NewLogin(authentication.Authorize{RedirectURI: flowCallback, Scope: "openid"})
+	tokens, err := api.OAuth.FinishLogin(ctx, login, newSurfer(t).logIn(api.OAuth.AuthorizeURL(&login.Authorize), byPassword()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id, err := f.verifier(t, app.ClientID).IDToken(ctx, tokens.IDToken, login.Expect(tokens)); err != nil || id.Subject != "auth0|ada" {
+		t.Errorf("ID token: %v", err)
+	}
+	_, err = f.api.OAuth.RegisterClient(ctx, &authentication.ClientRegistration{RedirectURIs: []string{"no URL"}})
+	refusedAs(t, "a redirect URI that is none", err, "invalid_redirect_uri")
+}
+
+// Users and applications get tokens of an organization, by its name and its id,
+// and tokens of another are refused.
+func TestFlowOfAnOrganization(t *testing.T) {
+	t.Parallel()
+	f := newFlow(t, nil)
+	ctx, token := t.Context(), auth0.Bearer(f.tenant.Token())
+	manage := func(path string, args []string, body any) (id string) {
+		t.Helper()
+		made, err := auth0.Call[struct{ ID string }](ctx, f.client, http.MethodPost, path, args, nil, body, []auth0.RequestOption{token})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return made.ID
+	}
+	acme := manage("/api/v2/organizations", nil, map[string]any{"name": "acme"})
+	other := manage("/api/v2/organizations", nil, map[string]any{"name": "other"})
+	for _, id := range []string{acme, other} {
+		if _, err := auth0.Call[auth0.NoContent](ctx, f.client, http.MethodPost, "/api/v2/organizations/{id}/members", []string{id}, nil,
+			map[string]any{"members": []string{"auth0|ada"}}, []auth0.RequestOption{token}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	verifier := f.verifier(t, "app")
+	for _, wanted := range []string{acme, "acme"} {
+		login := authentication.NewLogin(authentication.Authorize{RedirectURI: flowCallback, Scope: "openid", Organization: wanted})
+		tokens, err := f.api.OAuth.FinishLogin(ctx, login, newSurfer(t).logIn(f.api.OAuth.AuthorizeURL(&login.Authorize), byPassword()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		expect := login.Expect(tokens)
+		id, err := verifier.IDToken(ctx, tokens.IDToken, expect)
+		if err != nil || id.OrganizationID != acme || id.OrganizationName != "acme" {
+			t.Errorf("%s: %v", wanted, err)
+		}
+		for _, another := range []string{other, "other"} {
+			expect.Organization = another
+			if _, err := verifier.IDToken(ctx, tokens.IDToken, expect); reason(err) != authentication.ReasonOrganization {
+				t.Errorf("%s for %s: %v", wanted, another, err)
+			}
+		}
+	}
+	machine, err := f.api.OAuth.ClientCredentials(ctx, &authentication.ClientCredentials{Audience: flowAPI, Organization: acme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if access, err := verifier.AccessToken(ctx, machine.AccessToken, authentication.ExpectAccess{Organization: acme}); err != nil || access.Subject != "app@clients" {
+		t.Errorf("machine: %v", err)
+	}
+	if _, err := verifier.AccessToken(ctx, machine.AccessToken, authentication.ExpectAccess{Organization: other}); reason(err) != authentication.ReasonOrganization {
+		t.Errorf("machine for another organization: %v", err)
+	}
+}
+
+// The tenant's documents name what the calls use, and are kept as its headers
+// say: for 15 seconds.
+func TestFlowOfDiscovery(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		f := newVirtualFlow(t, nil)
+		ctx, base := t.Context(), f.client.BaseURL()
+		ask := func() {
+			t.Helper()
+			c, err := f.api.Discovery.Configuration(ctx)
+			if err != nil || c.Issuer != base+"/" || c.TokenEndpoint != base+"/oauth/token" || c.JWKSURI != base+"/.well-known/jwks.json" {
+				t.Fatalf("%+v, %v", c, err)
+			}
+			if keys, err := f.api.Discovery.Keys(ctx); err != nil || len(keys.Keys) != 1 || !keys.Keys[0].Valid() {
+				t.Fatalf("%v, %v", keys, err)
+			}
+		}
+		for second, want := range []int{0: 1, 14: 1, 15: 2, 29: 2, 30: 3} {
+			if want != 0 {
+				ask()
+				for _, path := range []string{"/.well-known/openid-configuration", "/.well-known/jwks.json"} {
+					if got := len(f.answers(path)); got != want {
+						t.Errorf("%s was fetched %d times in %d s, want %d", path, got, second, want)
+					}
+				}
+			}
+			time.Sleep(time.Second)
+		}
+		if certificate, err := f.api.Discovery.Certificate(ctx); err != nil || !strings.HasPrefix(string(certificate), "-----BEGIN CERTIFICATE-----") {
+			t.Errorf("%s, %v", certificate, err)
+		}
+	})
 }
 
 // The second factor of a login in the browser is asked for by the tenant's own

@@ -21,7 +21,7 @@ import (
 const (
 	keysFresh   = time.Hour        // then fetched again in the background
 	keysStale   = 24 * time.Hour   // then no more used, whatever the tenant's state
-	keysBetween = time.Minute      // between fetches, whatever tokens name
+	keysBetween = time.Minute      // between fetches, whatever tokens name and whatever came of the last
 	keysTimeout = 30 * time.Second // of one fetch
 )
 
@@ -33,7 +33,6 @@ type keyCache struct {
 	keys    map[string]jose.JSONWebKey
 	fetched time.Time // when keys arrived
 	asked   time.Time // when the last fetch began
-	failed  int       // fetches since then that failed
 	err     error     // of the last of them
 	flight  chan struct{}
 }
@@ -59,7 +58,7 @@ func (k *keyCache) find(ctx context.Context, id string) (jose.JSONWebKey, error)
 	}
 	flight := k.flight
 	if flight == nil {
-		if now.Sub(k.asked) < k.pause() && !k.asked.IsZero() {
+		if now.Sub(k.asked) < keysBetween && !k.asked.IsZero() {
 			k.mu.Unlock()
 			return jose.JSONWebKey{}, err
 		}
@@ -90,15 +89,6 @@ func (k *keyCache) known(id string) (jose.JSONWebKey, error) {
 	return jose.JSONWebKey{}, refuse(ReasonUnknownKey, "its key is not one of the tenant's")
 }
 
-// pause is how long after a fetch the next may begin; k.mu is held. Without any
-// keys nobody can log in, so that the first failures are followed up sooner.
-func (k *keyCache) pause() time.Duration {
-	if k.keys == nil && k.failed > 0 && k.failed < 7 {
-		return min(time.Second<<(k.failed-1), keysBetween)
-	}
-	return keysBetween
-}
-
 // fetch begins a fetch; k.mu is held. It serves whoever comes meanwhile, and
 // goes on when its first caller has given up.
 func (k *keyCache) fetch(ctx context.Context) chan struct{} {
@@ -111,9 +101,7 @@ func (k *keyCache) fetch(ctx context.Context) chan struct{} {
 		k.mu.Lock()
 		k.flight, k.err = nil, err
 		if err == nil {
-			k.keys, k.fetched, k.failed = keys, time.Now(), 0
-		} else {
-			k.failed++
+			k.keys, k.fetched = keys, time.Now()
 		}
 		k.mu.Unlock()
 		close(flight)

@@ -33,9 +33,13 @@ func (s LegacyService) LinkURL(responseType, connection, redirectURI, accessToke
 //
 //auth0:op POST /login/unlink
 func (s LegacyService) Unlink(ctx context.Context, accessToken, userID string, opts ...auth0.RequestOption) error {
-	_, err := plain[auth0.NoContent](ctx, s.c(), http.MethodPost, "/login/unlink", nil, nil,
-		map[string]string{"access_token": accessToken, "user_id": userID}, opts)
+	_, err := plain[auth0.NoContent](ctx, s.c(), http.MethodPost, "/login/unlink", nil, nil, &unlinking{accessToken, userID}, opts)
 	return err
+}
+
+type unlinking struct {
+	AccessToken string `json:"access_token" need:"yes"`
+	UserID      string `json:"user_id" need:"yes"`
 }
 
 // PasswordlessVerify are the parameters of the call of that name.
@@ -43,13 +47,13 @@ type PasswordlessVerify struct {
 	redacted[PasswordlessVerify]
 
 	// Connection is email or sms.
-	Connection string `json:"connection"`
+	Connection string `json:"connection" need:"yes"`
 	// Username is the address or the phone number.
-	Username string `json:"username"`
+	Username string `json:"username" need:"yes"`
 	// Password is the code.
-	Password    string `json:"password"`
+	Password    string `json:"password" need:"yes"`
 	Scope       string `json:"scope,omitempty"`
-	RedirectURI string `json:"redirect_uri"`
+	RedirectURI string `json:"redirect_uri" need:"yes"`
 }
 
 // PasswordlessVerify logs a user in with a code, in tenants from before June
@@ -66,7 +70,7 @@ func (s LegacyService) PasswordlessVerify(ctx context.Context, p *PasswordlessVe
 type Delegation struct {
 	redacted[Delegation]
 
-	IDToken string `json:"id_token"`
+	IDToken string `json:"id_token" need:"yes"`
 	// Target is the id of the application to get a token for.
 	Target  string `json:"target,omitempty"`
 	Scope   string `json:"scope,omitempty"`
@@ -87,8 +91,8 @@ func (s LegacyService) Delegate(ctx context.Context, p *Delegation, opts ...auth
 // Impersonation are the parameters of Impersonate.
 type Impersonation struct {
 	// Protocol is oauth2, samlp, wsfed or wstrust-usernamemixed.
-	Protocol       string `json:"protocol"`
-	ImpersonatorID string `json:"impersonator_id"`
+	Protocol       string `json:"protocol" need:"yes"`
+	ImpersonatorID string `json:"impersonator_id" need:"yes"`
 	// ClientID is the application to log in to.
 	ClientID             string         `json:"client_id"`
 	AdditionalParameters map[string]any `json:"additionalParameters,omitempty"`
@@ -111,12 +115,12 @@ func (s LegacyService) Impersonate(ctx context.Context, token, userID string, p 
 type ResourceOwner struct {
 	redacted[ResourceOwner]
 
-	Connection string `json:"connection"`
+	Connection string `json:"connection" need:"yes"`
 	// GrantType is password, or urn:ietf:params:oauth:grant-type:jwt-bearer with
 	// IDToken and Device.
-	GrantType string `json:"grant_type"`
-	Username  string `json:"username"`
-	Password  string `json:"password"`
+	GrantType string `json:"grant_type" need:"yes"`
+	Username  string `json:"username" need:"yes"`
+	Password  string `json:"password" need:"yes"`
 	Scope     string `json:"scope,omitempty"`
 	IDToken   string `json:"id_token,omitempty"`
 	Device    string `json:"device,omitempty"`
@@ -136,9 +140,9 @@ type SocialToken struct {
 	redacted[SocialToken]
 
 	// AccessToken is the provider's.
-	AccessToken string `json:"access_token"`
+	AccessToken string `json:"access_token" need:"yes"`
 	// Connection is facebook, google-oauth2, twitter or weibo.
-	Connection string `json:"connection"`
+	Connection string `json:"connection" need:"yes"`
 	Scope      string `json:"scope,omitempty"`
 }
 
@@ -175,5 +179,9 @@ type TokenInfo struct {
 //
 //auth0:op POST /tokeninfo
 func (s LegacyService) TokenInfo(ctx context.Context, idToken string, opts ...auth0.RequestOption) (*TokenInfo, error) {
-	return plain[*TokenInfo](ctx, s.c(), http.MethodPost, "/tokeninfo", nil, nil, map[string]string{"id_token": idToken}, opts)
+	return plain[*TokenInfo](ctx, s.c(), http.MethodPost, "/tokeninfo", nil, nil, &tokenQuestion{idToken}, opts)
+}
+
+type tokenQuestion struct {
+	IDToken string `json:"id_token" need:"yes"`
 }

@@ -7,7 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -160,6 +162,66 @@ func TestSignRequest(t *testing.T) {
 			t.Errorf("header %v, claims %v", header, claims)
 		}
 	})
+}
+
+// What cannot be signed is said so, by the name of what is missing.
+func TestSigningMistakes(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, func(*http.Request, string) answer { return replyJSON(200, "{}") })
+	api, nobody := authentication.New(c, authentication.None("app")), authentication.New(c)
+	wrong := authentication.New(c, authentication.ClientSecretPost("app", ""))
+	key := auth0.PrivateKey{Signer: rsaKey(t, "client")}
+	vault := func(api *authentication.API, key auth0.PrivateKey, user, why string) error {
+		_, err := api.TokenExchange.SignVaultRequest(key, user, why, "")
+		return err
+	}
+	request := func(api *authentication.API, key auth0.PrivateKey) error {
+		_, err := api.OAuth.SignRequest(key, nil)
+		return err
+	}
+	longest := strings.Repeat("é", 256)
+	for name, c := range map[string]struct {
+		err  error
+		want string
+	}{
+		"request without a key":       {request(api, auth0.PrivateKey{}), "Signer"},
+		"request without a client id": {request(nobody, key), "client id"},
+		"request of a wrong option":   {request(wrong, key), "ClientSecretPost"},
+		"vault without a key":         {vault(api, auth0.PrivateKey{}, "auth0|1", "why"), "Signer"},
+		"vault without a client id":   {vault(nobody, key, "auth0|1", "why"), "client id"},
+		"vault without a user":        {vault(api, key, "", "why"), "id of the user"},
+		"vault without a reason":      {vault(api, key, "auth0|1", ""), "why"},
+		"vault with a long reason":    {vault(api, key, "auth0|1", longest+"x"), "256"},
+	} {
+		if c.err == nil || !strings.Contains(c.err.Error(), c.want) {
+			t.Errorf("%s: %v, want something about %s", name, c.err, c.want)
+		}
+	}
+	if err := vault(api, key, "auth0|1", longest); err != nil {
+		t.Errorf("the longest reason: %v", err)
+	}
+}
+
+// The address of a user is sent as the tenant counts it, and nothing is sent
+// without one.
+func TestForwardedFor(t *testing.T) {
+	t.Parallel()
+	var seen []string
+	api := authentication.New(newClient(t, func(r *http.Request, _ string) answer {
+		seen = append(seen, r.Header.Get("Auth0-Forwarded-For"))
+		return replyJSON(200, `{"access_token":"a"}`)
+	}), authentication.ClientSecretPost("app", "secret"))
+	for _, ip := range []string{"192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "fe80::1%eth0"} {
+		if _, err := api.OAuth.Password(t.Context(), filled[authentication.Password](), authentication.ForwardedFor(netip.MustParseAddr(ip))); err != nil {
+			t.Error(err)
+		}
+	}
+	if want := []string{"192.0.2.1", "192.0.2.1", "2001:db8::1", "fe80::1"}; !slices.Equal(seen, want) {
+		t.Errorf("sent %q, want %q", seen, want)
+	}
+	if _, err := api.OAuth.Password(t.Context(), filled[authentication.Password](), authentication.ForwardedFor(netip.Addr{})); err == nil || !strings.Contains(err.Error(), "ForwardedFor") || len(seen) != 4 {
+		t.Errorf("no address: %v after %d requests", err, len(seen))
+	}
 }
 
 // What browsers are sent to, where the list of calls leaves a choice.

@@ -16,9 +16,9 @@ type MFAService struct{ c hidden[*core] }
 type MFAOTP struct {
 	redacted[MFAOTP]
 
-	MFAToken string `url:"mfa_token,omitempty"`
+	MFAToken string `url:"mfa_token,omitempty" need:"yes"`
 	// OTP is the code that the user's app shows.
-	OTP string `url:"otp,omitempty"`
+	OTP string `url:"otp,omitempty" need:"yes"`
 }
 
 // VerifyOTP finishes a login with the code of an authenticator app. Grant type
@@ -33,9 +33,9 @@ func (s MFAService) VerifyOTP(ctx context.Context, p *MFAOTP, opts ...auth0.Requ
 type MFAOOB struct {
 	redacted[MFAOOB]
 
-	MFAToken string `url:"mfa_token,omitempty"`
+	MFAToken string `url:"mfa_token,omitempty" need:"yes"`
 	// OOBCode is that of the challenge or the association.
-	OOBCode string `url:"oob_code,omitempty"`
+	OOBCode string `url:"oob_code,omitempty" need:"yes"`
 	// BindingCode is what the user was sent, where BindingMethod is prompt.
 	BindingCode string `url:"binding_code,omitempty"`
 }
@@ -59,8 +59,8 @@ func (s MFAService) WaitOOB(ctx context.Context, p *MFAOOB, opts ...auth0.Reques
 type MFARecoveryCode struct {
 	redacted[MFARecoveryCode]
 
-	MFAToken     string `url:"mfa_token,omitempty"`
-	RecoveryCode string `url:"recovery_code,omitempty"`
+	MFAToken     string `url:"mfa_token,omitempty" need:"yes"`
+	RecoveryCode string `url:"recovery_code,omitempty" need:"yes"`
 }
 
 // VerifyRecoveryCode finishes a login with a recovery code. The answer may have
@@ -76,7 +76,7 @@ func (s MFAService) VerifyRecoveryCode(ctx context.Context, p *MFARecoveryCode, 
 type MFAChallengeRequest struct {
 	redacted[MFAChallengeRequest]
 
-	MFAToken string `json:"mfa_token"`
+	MFAToken string `json:"mfa_token" need:"yes"`
 	// ChallengeType is otp, oob, or both separated by a space; any where empty.
 	ChallengeType string `json:"challenge_type,omitempty"`
 	// AuthenticatorID picks one of the user's factors.
@@ -105,7 +105,7 @@ func (s MFAService) Challenge(ctx context.Context, p *MFAChallengeRequest, opts 
 // MFAAssociation are the parameters of Associate.
 type MFAAssociation struct {
 	// AuthenticatorTypes is otp or oob.
-	AuthenticatorTypes []string `json:"authenticator_types"`
+	AuthenticatorTypes []string `json:"authenticator_types" need:"yes"`
 	// OOBChannels are sms, voice, auth0 (push) and email; needed with oob.
 	OOBChannels []string `json:"oob_channels,omitempty"`
 	// PhoneNumber is for sms and voice.

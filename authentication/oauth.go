@@ -4,11 +4,14 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
+	"unicode"
 
 	"github.com/headroom-go/auth0"
 )
@@ -135,7 +138,11 @@ const requestLife = 5 * time.Minute
 // SignRequest puts the parameters of a login into a signed request object (JAR)
 // that holds for five minutes. The key's ClientID is not needed.
 func (s OAuthService) SignRequest(key auth0.PrivateKey, p *Authorize) (string, error) {
-	now, id := time.Now(), s.c().clientID()
+	id, err := s.c().needID()
+	if err != nil {
+		return "", err
+	}
+	now := time.Now()
 	claims := map[string]any{
 		"iss": id, "aud": s.c().audience(), "iat": now.Unix(), "exp": now.Add(requestLife).Unix(), "jti": rand.Text(),
 	}
@@ -155,7 +162,7 @@ func (s OAuthService) SignRequest(key auth0.PrivateKey, p *Authorize) (string, e
 type CodeExchange struct {
 	redacted[CodeExchange]
 
-	Code string `url:"code,omitempty"`
+	Code string `url:"code,omitempty" need:"yes"`
 	// CodeVerifier is the secret half of PKCE, which public applications need.
 	CodeVerifier string `url:"code_verifier,omitempty"`
 	// RedirectURI is needed where the login had one.
@@ -193,7 +200,7 @@ func (s OAuthService) ClientCredentials(ctx context.Context, p *ClientCredential
 type Refresh struct {
 	redacted[Refresh]
 
-	RefreshToken string `url:"refresh_token,omitempty"`
+	RefreshToken string `url:"refresh_token,omitempty" need:"yes"`
 	// Scope may be less than was granted, or more under a policy for several
 	// APIs.
 	Scope string `url:"scope,omitempty"`
@@ -213,8 +220,8 @@ func (s OAuthService) Refresh(ctx context.Context, p *Refresh, opts ...auth0.Req
 type Password struct {
 	redacted[Password]
 
-	Username string `url:"username,omitempty"`
-	Password string `url:"password,omitempty"`
+	Username string `url:"username,omitempty" need:"yes"`
+	Password string `url:"password,omitempty" need:"yes"`
 	Scope    string `url:"scope,omitempty"`
 	Audience string `url:"audience,omitempty"`
 	// Resource names the API in place of Audience, in tenants set up so.
@@ -236,6 +243,9 @@ func (s OAuthService) Password(ctx context.Context, p *Password, opts ...auth0.R
 //
 //auth0:op POST /oauth/token
 func (s OAuthService) PasswordRealm(ctx context.Context, p *Password, opts ...auth0.RequestOption) (*TokenSet, error) {
+	if p == nil || p.Realm == "" {
+		return nil, errors.New("authentication: the call needs Realm, which is empty")
+	}
 	return grant(ctx, s.c(), "http://auth0.com/oauth/grant-type/password-realm", p, opts)
 }
 
@@ -243,8 +253,12 @@ func (s OAuthService) PasswordRealm(ctx context.Context, p *Password, opts ...au
 //
 //auth0:op POST /oauth/revoke
 func (s OAuthService) Revoke(ctx context.Context, refreshToken string, opts ...auth0.RequestOption) error {
-	_, err := sendForm[auth0.NoContent](ctx, s.c(), "/oauth/revoke", url.Values{"token": {refreshToken}}, anyMethod, opts)
+	_, err := postForm[auth0.NoContent](ctx, s.c(), "/oauth/revoke", &revocation{refreshToken}, anyMethod, opts)
 	return err
+}
+
+type revocation struct {
+	RefreshToken string `url:"token" need:"yes"`
 }
 
 // UserInfo is a user's profile. What the scopes of the token leave out is at
@@ -299,13 +313,25 @@ func (u *UserInfo) UnmarshalJSON(data []byte) error {
 	if err := json.Unmarshal(data, &u.Claims); err != nil {
 		return err
 	}
+	// The decoder takes SUB for sub, and whichever comes last: only what is spelt
+	// like a claim of the standard is one.
+	exact := maps.Clone(u.Claims)
+	maps.DeleteFunc(exact, func(name string, _ json.RawMessage) bool {
+		return strings.ContainsFunc(name, func(r rune) bool { return r >= 'A' && r <= 'Z' || r > unicode.MaxASCII })
+	})
+	if len(exact) < len(u.Claims) {
+		var err error
+		if data, err = json.Marshal(exact); err != nil {
+			return err
+		}
+	}
 	_ = json.Unmarshal(data, (*fields)(u)) // it is an object, and what does not fit is in Claims
 	return nil
 }
 
 // ClientRegistration is an application that registers itself.
 type ClientRegistration struct {
-	RedirectURIs []string `json:"redirect_uris"`
+	RedirectURIs []string `json:"redirect_uris" need:"yes"`
 	ClientName   string   `json:"client_name,omitempty"`
 	// TokenEndpointAuthMethod is none, client_secret_post or client_secret_basic.
 	TokenEndpointAuthMethod string `json:"token_endpoint_auth_method,omitempty"`
@@ -340,9 +366,9 @@ func (s OAuthService) RegisterClient(ctx context.Context, p *ClientRegistration,
 // GlobalSubject names a user of an identity provider.
 type GlobalSubject struct {
 	// Format is iss_sub.
-	Format  string `json:"format"`
-	Issuer  string `json:"iss"`
-	Subject string `json:"sub"`
+	Format  string `json:"format" need:"yes"`
+	Issuer  string `json:"iss" need:"yes"`
+	Subject string `json:"sub" need:"yes"`
 }
 
 // RevokeGlobally ends the sessions and refresh tokens of a user. It is for the
@@ -350,6 +376,9 @@ type GlobalSubject struct {
 //
 //auth0:op POST /oauth/global-token-revocation/connection/{connection_name}
 func (s OAuthService) RevokeGlobally(ctx context.Context, connection, token string, subject GlobalSubject, opts ...auth0.RequestOption) error {
+	if err := complete(&subject); err != nil {
+		return err
+	}
 	_, err := bearer[auth0.NoContent](ctx, s.c(), http.MethodPost, "/oauth/global-token-revocation/connection/{connection_name}",
 		[]string{connection}, token, map[string]any{"subject": subject}, opts)
 	return err

@@ -68,10 +68,10 @@ func (s PasskeysService) Register(ctx context.Context, p *PasskeySignup, opts ..
 type PasskeyResponse struct {
 	redacted[PasskeyResponse]
 
-	AuthSession string `json:"auth_session"`
+	AuthSession string `json:"auth_session" need:"yes"`
 	// AuthnResponse is the credential that the platform has made, as JSON with
 	// base64url for binary members.
-	AuthnResponse json.RawMessage `json:"authn_response"`
+	AuthnResponse json.RawMessage `json:"authn_response" need:"yes"`
 	Realm         string          `json:"realm,omitempty"`
 	Organization  string          `json:"organization,omitempty"`
 	Scope         string          `json:"scope,omitempty"`

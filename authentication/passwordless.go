@@ -12,7 +12,7 @@ type PasswordlessService struct{ c hidden[*core] }
 // PasswordlessStart are the parameters of Start.
 type PasswordlessStart struct {
 	// Connection is email or sms.
-	Connection  string `json:"connection"`
+	Connection  string `json:"connection" need:"yes"`
 	Email       string `json:"email,omitempty"`
 	PhoneNumber string `json:"phone_number,omitempty"`
 	// Send is link or code, with email only; link where empty.
@@ -45,10 +45,10 @@ type PasswordlessOTP struct {
 	redacted[PasswordlessOTP]
 
 	// Username is the address or the phone number.
-	Username string `url:"username,omitempty"`
-	OTP      string `url:"otp,omitempty"`
+	Username string `url:"username,omitempty" need:"yes"`
+	OTP      string `url:"otp,omitempty" need:"yes"`
 	// Realm is email or sms.
-	Realm    string `url:"realm,omitempty"`
+	Realm    string `url:"realm,omitempty" need:"yes"`
 	Audience string `url:"audience,omitempty"`
 	// Resource names the API in place of Audience, in tenants set up so.
 	Resource    string `url:"resource,omitempty"`
@@ -68,7 +68,7 @@ const grantPasswordless = "http://auth0.com/oauth/grant-type/passwordless/otp"
 
 // OTPChallenge are the parameters of Challenge: either Email or PhoneNumber.
 type OTPChallenge struct {
-	Connection string `json:"connection"`
+	Connection string `json:"connection" need:"yes"`
 	Email      string `json:"email,omitempty"`
 	// PhoneNumber is in the form E.164.
 	PhoneNumber string `json:"phone_number,omitempty"`
@@ -97,8 +97,8 @@ type SessionOTP struct {
 	redacted[SessionOTP]
 
 	// AuthSession is that of Challenge.
-	AuthSession string `url:"auth_session,omitempty"`
-	OTP         string `url:"otp,omitempty"`
+	AuthSession string `url:"auth_session,omitempty" need:"yes"`
+	OTP         string `url:"otp,omitempty" need:"yes"`
 	Scope       string `url:"scope,omitempty"`
 }
 
@@ -108,7 +108,7 @@ type SessionOTP struct {
 //
 //auth0:op POST /oauth/token
 func (s PasswordlessService) TokenForSession(ctx context.Context, p *SessionOTP, opts ...auth0.RequestOption) (*TokenSet, error) {
-	form, err := auth0.QueryOf(p)
+	form, err := formOf(p)
 	if err != nil {
 		return nil, err
 	}

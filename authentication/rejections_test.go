@@ -184,6 +184,9 @@ func TestPolicyRejectionsAreReported(t *testing.T) {
 					if !l.Rejected || l.Kind != ratelimit.RejectBucket || l.Bucket != "Authentication API" {
 						t.Errorf("the client was told %+v", l)
 					}
+					if refused.Bucket != l.Bucket || refused.NextIn != l.NextIn {
+						t.Errorf("the error tells of %q and %v, the answer of %q and %v", refused.Bucket, refused.NextIn, l.Bucket, l.NextIn)
+					}
 					// What the client says is when the next one goes.
 					start := time.Now()
 					if err := s.send(t.Context(), d.api, d.client); errors.Is(err, auth0.ErrRateLimited) {

@@ -308,11 +308,14 @@ func (t *jwt) bound(e ExpectAccess) error {
 		Key         string `json:"jkt"`
 		Certificate string `json:"x5t#S256"`
 	}
-	if raw, ok := t.claims["cnf"]; ok && json.Unmarshal(raw, &cnf) != nil {
+	raw, is := t.claims["cnf"]
+	if is && json.Unmarshal(raw, &cnf) != nil {
 		return refuse(ReasonClaim, "cnf is not an object of strings")
 	}
 	same := func(a, b string) bool { return subtle.ConstantTimeCompare([]byte(a), []byte(b)) == 1 }
 	switch {
+	case is && cnf.Key == "" && cnf.Certificate == "":
+		return refuse(ReasonBinding, "it is bound in a way that cannot be checked")
 	case !same(cnf.Key, e.DPoPThumbprint):
 		return refuse(ReasonBinding, "it is bound to another DPoP key than that of the request, or to none")
 	case cnf.Certificate != "" && !same(cnf.Certificate, e.CertificateThumbprint):

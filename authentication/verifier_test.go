@@ -530,6 +530,7 @@ func TestAccessToken(t *testing.T) {
 		"bound to another key":     {bound, authentication.ExpectAccess{DPoPThumbprint: "other"}, authentication.ReasonBinding},
 		"a proof, but not bound":   {token(nil), authentication.ExpectAccess{DPoPThumbprint: "thumb"}, authentication.ReasonBinding},
 		"bound to a certificate":   {token(map[string]any{"cnf": map[string]any{"x5t#S256": "c"}}), authentication.ExpectAccess{}, authentication.ReasonBinding},
+		"bound in another way":     {token(map[string]any{"cnf": map[string]any{"jwk": map[string]any{"kty": "RSA"}}}), authentication.ExpectAccess{}, authentication.ReasonBinding},
 		"binding of another shape": {token(map[string]any{"cnf": "thumb"}), authentication.ExpectAccess{}, authentication.ReasonClaim},
 	} {
 		_, err := v.AccessToken(t.Context(), c.raw, c.expect)

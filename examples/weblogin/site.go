@@ -33,7 +33,7 @@ func (s *site) handler() http.Handler {
 }
 
 func (s *site) home(w http.ResponseWriter, r *http.Request) {
-	show(w, http.StatusOK, page{Title: "Welcome", User: s.sessions.of(r, sessionCookie).user})
+	show(w, http.StatusOK, page{Title: "Welcome", User: s.sessions.of(r, s.cookie(sessionCookie)).user})
 }
 
 // login sends the browser to the tenant, and remembers what it has to come back
@@ -43,7 +43,7 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 		RedirectURI: s.base + "/callback",
 		Scope:       "openid profile email",
 	})
-	s.sessions.take(r, loginCookie)
+	s.sessions.take(r, s.cookie(loginCookie))
 	if s.begin(w, loginCookie, session{login: login}, loginTime) {
 		http.Redirect(w, r, s.api.OAuth.AuthorizeURL(&login.Authorize), http.StatusSeeOther)
 	}
@@ -53,7 +53,7 @@ func (s *site) login(w http.ResponseWriter, r *http.Request) {
 func (s *site) callback(w http.ResponseWriter, r *http.Request) {
 	ctx, cancel := context.WithTimeout(r.Context(), patience)
 	defer cancel()
-	login := s.sessions.take(r, loginCookie).login // whatever comes of it, it is used once
+	login := s.sessions.take(r, s.cookie(loginCookie)).login // whatever comes of it, it is used once
 	s.setCookie(w, loginCookie, "", -1)
 	user, err := s.finish(ctx, login, r)
 	switch {
@@ -69,7 +69,7 @@ func (s *site) callback(w http.ResponseWriter, r *http.Request) {
 		show(w, http.StatusBadGateway, page{Title: "That did not work", Text: "The login could not be finished. Please try again in a moment."})
 		return
 	}
-	s.sessions.take(r, sessionCookie) // of whoever was logged in before
+	s.sessions.take(r, s.cookie(sessionCookie)) // of whoever was logged in before
 	if s.begin(w, sessionCookie, session{user: user}, sessionTime) {
 		http.Redirect(w, r, "/profile", http.StatusSeeOther) // and the code is out of the address bar
 	}
@@ -90,7 +90,7 @@ func (s *site) finish(ctx context.Context, login *authentication.Login, r *http.
 }
 
 func (s *site) profile(w http.ResponseWriter, r *http.Request) {
-	user := s.sessions.of(r, sessionCookie).user
+	user := s.sessions.of(r, s.cookie(sessionCookie)).user
 	if user == nil {
 		http.Redirect(w, r, "/", http.StatusSeeOther)
 		return
@@ -101,7 +101,7 @@ func (s *site) profile(w http.ResponseWriter, r *http.Request) {
 // logout ends the session here, and then the one that the browser has with the
 // tenant.
 func (s *site) logout(w http.ResponseWriter, r *http.Request) {
-	s.sessions.take(r, sessionCookie)
+	s.sessions.take(r, s.cookie(sessionCookie))
 	s.setCookie(w, sessionCookie, "", -1)
 	http.Redirect(w, r, s.api.Logout.URL(&authentication.Logout{ReturnTo: s.base + "/"}), http.StatusSeeOther)
 }
@@ -123,9 +123,19 @@ func (s *site) begin(w http.ResponseWriter, cookie string, v session, life time.
 // site.
 func (s *site) setCookie(w http.ResponseWriter, name, value string, maxAge int) {
 	http.SetCookie(w, &http.Cookie{
-		Name: name, Value: value, Path: "/", MaxAge: maxAge,
+		Name: s.cookie(name), Value: value, Path: "/", MaxAge: maxAge,
 		HttpOnly: true, SameSite: http.SameSiteLaxMode, Secure: s.secure,
 	})
+}
+
+// cookie returns the whole name of a cookie. With TLS it says, by its first
+// letters, that browsers are to take it from this very host alone: another site
+// of the same domain cannot plant a login or a session of its own.
+func (s *site) cookie(name string) string {
+	if s.secure {
+		return "__Host-" + name
+	}
+	return name
 }
 
 // page is what the one template shows.

@@ -189,7 +189,8 @@ func (b *browser) cookie(base, name string) string {
 // HTTP where the site has TLS. The login that it stands for is protected.
 func TestCookieAndAuthorizeURL(t *testing.T) {
 	t.Parallel()
-	for base, secure := range map[string]bool{"http://127.0.0.1:3000": false, "https://app.example.com": true} {
+	for base, prefix := range map[string]string{"http://127.0.0.1:3000": "", "https://app.example.com": "__Host-"} {
+		secure := prefix != ""
 		_, handler, err := newSite(application{"example.auth0.com", "the-id", "the-secret"}, base)
 		if err != nil {
 			t.Fatal(err)
@@ -199,7 +200,7 @@ func TestCookieAndAuthorizeURL(t *testing.T) {
 		resp := w.Result()
 		_ = resp.Body.Close()
 		c := resp.Cookies()[0]
-		if c.Name != loginCookie || len(c.Value) < 26 || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Secure != secure || c.Path != "/" || c.MaxAge != 600 {
+		if c.Name != prefix+loginCookie || c.Domain != "" || len(c.Value) < 26 || !c.HttpOnly || c.SameSite != http.SameSiteLaxMode || c.Secure != secure || c.Path != "/" || c.MaxAge != 600 {
 			t.Errorf("%s: cookie %s", base, c)
 		}
 		to, err := resp.Location()
@@ -213,6 +214,21 @@ func TestCookieAndAuthorizeURL(t *testing.T) {
 		}
 		if strings.Contains(to.String(), "the-secret") || strings.Contains(to.String(), c.Value) {
 			t.Error("the URL has what only the server knows")
+		}
+		// The browser that has the cookie finishes the login, and one that has it by
+		// another name does not.
+		for _, name := range []string{"other", c.Name} {
+			status := http.StatusBadRequest
+			if name == c.Name {
+				status = http.StatusForbidden
+			}
+			r := httptest.NewRequestWithContext(t.Context(), http.MethodGet, "/callback?error=access_denied&state="+q.Get("state"), nil)
+			r.AddCookie(&http.Cookie{Name: name, Value: c.Value})
+			w := httptest.NewRecorder()
+			handler.ServeHTTP(w, r)
+			if w.Code != status {
+				t.Errorf("%s: status %d with the cookie %s, want %d", base, w.Code, name, status)
+			}
 		}
 	}
 }
