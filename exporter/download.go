@@ -196,6 +196,9 @@ func newStream(ctx context.Context, client *http.Client, link func() (*url.URL, 
 	next := plain.CheckRedirect
 	plain.CheckRedirect = func(req *http.Request, via []*http.Request) error {
 		req.Header.Del("Referer") // it would hand the link on
+		if via[0].URL.Scheme == "https" && req.URL.Scheme != "https" {
+			return fmt.Errorf("the server of the file sends to %s, over which users are not fetched", req.URL.Scheme)
+		}
 		if next != nil {
 			return next(req, via)
 		}

@@ -512,6 +512,26 @@ func TestRedirect(t *testing.T) {
 	}
 }
 
+// Nor are users fetched from where anybody could read along.
+func TestRedirectToPlainHTTP(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		files := roundTrip(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Scheme != "https" {
+				t.Errorf("fetched over %s", r.URL.Scheme)
+			}
+			resp := redirect(r)
+			resp.Header.Set("Location", "http://elsewhere.example.net/")
+			return resp, nil
+		})
+		var out bytes.Buffer
+		_, err := exporter.Download(t.Context(), overJob(t, aLink), "job_1", &out, exporter.Options{Download: &http.Client{Transport: files}})
+		if err == nil || !strings.Contains(err.Error(), "sends to http, over which users are not fetched") || out.Len() > 0 {
+			t.Errorf("%v, %d bytes", err, out.Len())
+		}
+	})
+}
+
 func TestJobs(t *testing.T) {
 	t.Parallel()
 	_, file := compressed(t, 1)

@@ -389,6 +389,8 @@ func (c *checker) whole() {
 		c.refuse(r.has.first(jobFields), ruleNeedsJob, "no call to POST /users can set it")
 	case r.NeedsUsers && c.o.Via == ViaJobs:
 		c.refuse(r.has.first(userFields), ruleNeedsUsers, "no import job can set it")
+	case c.o.Passwords && c.o.Via == ViaUsers && r.Connection == "" && !r.has.has(fieldPassword):
+		c.refuse("password", ruleNeedsPassword, "a single call creates no user of a database without one")
 	}
 	if len(r.User) > maxUser && !r.NeedsUsers && c.o.Via != ViaUsers {
 		c.refuse("", ruleSize, fmt.Sprintf("the user has %d bytes of JSON, and %d fit", len(r.User), maxUser))

@@ -65,6 +65,9 @@ func newTable(in *bufio.Reader, mapping []mapped, fixed []column) (*table, error
 		if !utf8.ValidString(name) {
 			return nil, fmt.Errorf("column %d of the CSV: the heading is not UTF-8", i+1)
 		}
+		if isEmail([]byte(name)) || isPhone([]byte(name)) || strings.HasPrefix(name, "$") {
+			return nil, fmt.Errorf("column %d of the CSV has a value in place of a heading; name the columns in its first row", i+1)
+		}
 		c, err := columnOf(name, mapping, used)
 		if err != nil {
 			return nil, err
@@ -274,8 +277,9 @@ func (r *table) row() (what string, k rule, err error) {
 				what, k, state = "there is text behind the closing quote of a cell", ruleCSV, lost
 			}
 		}
-		if len(r.buf) > maxItem {
-			what, k, r.buf = fmt.Sprintf("the row that begins on line %d is longer than %d bytes", start, maxItem), ruleTooLong, r.buf[:0]
+		if len(r.buf)+len(r.ends) > maxItem {
+			what, k = fmt.Sprintf("the row that begins on line %d is longer than %d bytes", start, maxItem), ruleTooLong
+			r.buf, r.ends = r.buf[:0], r.ends[:0]
 		}
 	}
 	if what != "" {

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"bufio"
 	"bytes"
 	"slices"
 	"strings"
@@ -156,5 +157,34 @@ func TestCSVByName(t *testing.T) {
 	got := sent(t, Reader(zipped(t, in), Named("users.csv.gz")))
 	if len(got) != 1 || !strings.Contains(got[0], `the CSV has a column "mail"`) {
 		t.Errorf("gzipped: %q", got)
+	}
+}
+
+// A row that consists of separators does not fill the memory.
+func TestCSVSeparators(t *testing.T) {
+	t.Parallel()
+	r, err := newTable(bufio.NewReader(strings.NewReader("email\n"+strings.Repeat(",", 8*maxItem)+"\na@x.org\n")), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if it, err := r.next(); err != nil || !it.broken || it.rule != ruleTooLong {
+		t.Errorf("%+v, %v", it, err)
+	}
+	if cap(r.ends) > 2*maxItem {
+		t.Errorf("%d cells were kept", cap(r.ends))
+	}
+	if it, err := r.next(); err != nil || string(it.raw) != `{"email":"a@x.org"}` {
+		t.Errorf("%+v, %v", it, err)
+	}
+}
+
+// A CSV without a heading begins with a user, whom the error does not name.
+func TestCSVWithoutHeading(t *testing.T) {
+	t.Parallel()
+	for _, in := range []string{"ada@example.com,Ada\n", "+441632960000\n", "$2b$10$abc\n"} {
+		got := strings.Join(sent(t, Reader(strings.NewReader(in), Named("users.csv"))), "\n")
+		if want := "error: users.csv: column 1 of the CSV has a value in place of a heading; name the columns in its first row"; got != want {
+			t.Errorf("%s; want %s", got, want)
+		}
 	}
 }

@@ -57,9 +57,12 @@ func Forecast(i *Inspection, plan *ratelimit.Plan, o Options) *Estimate {
 	}
 	users := i.Total - i.Refused.Count()
 	e := &Estimate{Users: i.Total, Refused: i.Refused.Count(), NeedJob: i.NeedJob, NeedUsers: i.NeedUsers}
-	single := Way{Via: ViaUsers, Possible: i.NeedJob == 0, Calls: users}
-	if !single.Possible {
+	single := Way{Via: ViaUsers, Possible: i.NeedJob == 0 && i.WithoutPassword == 0, Calls: users}
+	switch {
+	case i.NeedJob > 0:
 		single.Why = fmt.Sprintf("%s a password hash or second factors, which only a job can set", havePlural(i.NeedJob))
+	case i.WithoutPassword > 0:
+		single.Why = fmt.Sprintf("%s no password in clear text, and a single call for a database needs one", havePlural(i.WithoutPassword))
 	}
 	single.Duration = callTime(plan, http.MethodPost, "/api/v2/users", users)
 	jobs := Way{Via: ViaJobs, Possible: i.NeedUsers < users || users == 0, Jobs: i.Jobs, Calls: i.Jobs*(2+pollsAJob) + i.NeedUsers}
@@ -80,8 +83,10 @@ func Forecast(i *Inspection, plan *ratelimit.Plan, o Options) *Estimate {
 		e.Via, e.Why = ViaUsers, jobs.Why
 	case !single.Possible:
 		e.Via, e.Why = ViaJobs, single.Why
+	case users == 0:
+		e.Via, e.Why = ViaJobs, "there is nobody to import"
 	default:
-		e.Via, e.Why = ViaJobs, fmt.Sprintf("%s no password in clear text, and a single call for a database needs one", havePlural(users-i.NeedUsers))
+		e.Via, e.Why = ViaJobs, fmt.Sprintf("%s no need of a single call", havePlural(users-i.NeedUsers))
 	}
 	return e
 }

@@ -39,6 +39,9 @@ const (
 	// lostLimit is how many answers in a row to the creation of one job may be
 	// lost before the run ends.
 	lostLimit = 25
+	// goneLimit is how many jobs of one chunk in a row the tenant may not know of
+	// before the run ends.
+	goneLimit = 5
 	// lookupsAtATime bounds the users of one chunk that are looked up at a time.
 	lookupsAtATime = 8
 	// jobLife is what Auth0 gives a job before it ends it.
@@ -65,6 +68,7 @@ type chunk struct {
 	job   string    // that is under way
 	sum   uint32    // as the ledger has it
 	began time.Time // when the job was created
+	gone  int       // its jobs in a row that the tenant did not know of
 }
 
 // newChunk makes an empty chunk. Its number is given when it is first sent; size is about what its users have.
@@ -111,6 +115,21 @@ func (c *chunk) add(rec *Record) bool {
 		c.users.Add(rec.Number)
 	}
 	return true
+}
+
+// anonymous takes what identifies the chunk's users, and their secrets, out of a
+// text of the tenant's.
+func (c *chunk) anonymous(text string) string {
+	for i := range c.numbers {
+		k := c.keys(i)
+		for _, v := range []string{k.Email, k.UserID, k.Username, k.Phone} {
+			if len(v) >= shortestSecret {
+				text = strings.ReplaceAll(text, v, "[redacted]")
+			}
+		}
+		text = scrub(text, c.user(i))
+	}
+	return text
 }
 
 func (c *chunk) seal() {
@@ -256,7 +275,7 @@ func (r *run) carry(p *pass, c *chunk) *management.Job {
 		job, err := r.await(c)
 		switch {
 		case errors.Is(err, auth0.ErrNotFound):
-			if !r.inDoubt(c, "its job "+c.job+" is gone: Auth0 forgets jobs after a day") {
+			if !r.isGone(c, "its job "+c.job+" is gone: Auth0 forgets jobs after a day") {
 				return nil
 			}
 		case err != nil:
@@ -292,7 +311,7 @@ func (r *run) start(p *pass, c *chunk) bool {
 		case err == nil:
 			r.mu.Lock()
 			r.running++
-			r.note = ""
+			r.note, r.trouble = "", ""
 			r.mu.Unlock()
 			c.job, c.began = job.ID, time.Now()
 			r.o.Log.Info("importer: job created", "job", job.ID, "chunk", c.number, "users", len(c.numbers), "bytes", len(c.json()))
@@ -319,7 +338,12 @@ func (r *run) start(p *pass, c *chunk) bool {
 				r.fail(fmt.Errorf("the tenant refuses import jobs: %w", err))
 				return false
 			}
-			if lost++; !left && lost >= lostLimit && !errors.Is(err, auth0.ErrRateLimited) {
+			if !errors.Is(err, auth0.ErrRateLimited) {
+				r.setTrouble(err)
+			}
+			if answered || errors.Is(err, auth0.ErrRateLimited) {
+				lost = 0
+			} else if lost++; lost >= lostLimit {
 				r.fail(fmt.Errorf("%w: %w", errUnanswered, err))
 				return false
 			}
@@ -470,7 +494,7 @@ func (r *run) inDoubt(c *chunk, why string) bool {
 	n := len(c.numbers)
 	looked, there := 0, 0
 	for _, i := range slices.Compact([]int{0, n / 2, n - 1}) {
-		found, err := r.find(r.work, c.keys(i), r.connection.name)
+		found, err := r.findOnce(r.work, c.keys(i), r.connection.name)
 		if err != nil {
 			continue
 		}
@@ -482,6 +506,18 @@ func (r *run) inDoubt(c *chunk, why string) bool {
 	r.doubt(fmt.Sprintf("job %d (users %s): %s. Of %d users looked up %d are there. It is created again; users whom it finds are looked up, so that each counts once.",
 		c.number, brief(c.users), why, looked, there))
 	return true
+}
+
+// isGone is inDoubt for a job that the tenant does not know of, or whose errors
+// it does not. A tenant that never does is not sent the same users for ever.
+func (r *run) isGone(c *chunk, why string) bool {
+	if c.gone++; !r.inDoubt(c, why) {
+		return false
+	}
+	if c.gone >= goneLimit {
+		r.fail(fmt.Errorf("users %s were sent %d times, and the tenant does not answer for any of the jobs: %s", brief(c.users), c.gone, why))
+	}
+	return c.gone < goneLimit
 }
 
 // brief is a set's first and last position.
@@ -496,8 +532,9 @@ func brief(u Ranges) string {
 	return strconv.Itoa(from) + " to " + strconv.Itoa(to)
 }
 
-// errLeft says that a job is left to another run.
-var errLeft = errors.New("the job is left to the run that resumes")
+// errLeft ends a question when the run is told to stop: what it was about is left
+// to the run that resumes.
+var errLeft = errors.New("stopped before the tenant answered")
 
 // await asks for a job until it is over: after a second, then less often, and
 // more often again when it should end.
@@ -517,12 +554,12 @@ func (r *run) await(c *chunk) (*management.Job, error) {
 			return nil, errLeft
 		}
 		var job *management.Job
-		err := r.persist(r.work, func(ctx context.Context, opts ...auth0.RequestOption) (err error) {
+		err := r.persist(r.work, r.led.path != "", patience, func(ctx context.Context, opts ...auth0.RequestOption) (err error) {
 			job, err = auth0.Call[*management.Job](ctx, r.c, http.MethodGet, "/api/v2/jobs/{id}", []string{c.job}, nil, nil, opts)
 			return err
 		})
 		switch {
-		case errors.Is(err, auth0.ErrNotFound):
+		case errors.Is(err, auth0.ErrNotFound), errors.Is(err, errLeft):
 			return nil, err
 		case err != nil && r.work.Err() != nil:
 			return nil, err
@@ -576,7 +613,7 @@ func (r *run) failedJob(p *pass, c *chunk, job *management.Job) bool {
 	r.mu.Unlock()
 	why := "its job failed without saying why"
 	if job.StatusDetails != "" {
-		why = "its job failed: " + plainText(job.StatusDetails, 200)
+		why = "its job failed: " + plainText(c.anonymous(job.StatusDetails), 200)
 	}
 	r.noteJob(c, job, &entry{})
 	if many >= failedJobsLimit {
@@ -641,6 +678,9 @@ func (r *run) nextNumber() int {
 func (r *run) giveUp(p *pass, c *chunk, why string) {
 	results := []outcome{{what: didFail, kind: KindUnknown, code: "job_failed", reason: why}}
 	if err := r.lookUpAll(c, results, func(int) bool { return true }); err != nil {
+		if r.work.Err() == nil {
+			r.fail(fmt.Errorf("finding out about user %s: %w", brief(c.users), err))
+		}
 		return
 	}
 	r.settle(p, c, nil, results)
@@ -650,13 +690,14 @@ func (r *run) giveUp(p *pass, c *chunk, why string) {
 func (r *run) collect(p *pass, c *chunk, job *management.Job) {
 	results, again, err := r.resolveJob(c, job)
 	switch {
+	case errors.Is(err, errLeft):
 	case err != nil:
 		if r.work.Err() == nil {
 			r.fail(fmt.Errorf("finding out about job %s: %w", c.job, err))
 		}
 	case again != "":
 		c.began, c.job = time.Time{}, "" // it has ended
-		if r.inDoubt(c, again) {
+		if r.isGone(c, again) {
 			p.queue.repeat(c)
 		}
 	default:
@@ -672,7 +713,7 @@ func (r *run) resolveJob(c *chunk, job *management.Job) (results []outcome, agai
 	entries, matched := 0, 0
 	if sum.Failed > 0 || sum.Inserted+sum.Updated != n {
 		var list *management.JobErrors
-		err := r.persist(r.work, func(ctx context.Context, opts ...auth0.RequestOption) (err error) {
+		err := r.persist(r.work, r.led.path != "", patience, func(ctx context.Context, opts ...auth0.RequestOption) (err error) {
 			list, err = auth0.Call[*management.JobErrors](ctx, r.c, http.MethodGet, "/api/v2/jobs/{id}/errors", []string{c.job}, nil, nil, opts)
 			return err
 		})
@@ -771,7 +812,7 @@ func (r *run) judge(list []management.JobUserError, user []byte) outcome {
 	}
 	var out outcome
 	for i, e := range list {
-		o := outcome{what: didFail, kind: KindRetry, code: plainWord(e.Code), field: plainWord(e.Path), reason: plainText(scrub(e.Message, user), 500)}
+		o := outcome{what: didFail, kind: KindRetry, code: plainWord(e.Code), field: plainField(e.Path), reason: plainText(scrub(e.Message, user), 500)}
 		o.code = cmpOr(o.code, "unexplained")
 		switch {
 		case isConflict(e.Code):
@@ -975,12 +1016,12 @@ func (k keys) names() []string {
 	var out []string
 	add := func(kind, v string) {
 		if v != "" {
-			out = append(out, kind+strings.ToLower(v))
+			out = append(out, kind+v)
 		}
 	}
-	add("i", strings.TrimPrefix(k.UserID, "auth0|"))
-	add("e", k.Email)
-	add("u", k.Username)
+	add("i", strings.TrimPrefix(k.UserID, "auth0|")) // which tells capitals from small letters
+	add("e", strings.ToLower(k.Email))
+	add("u", strings.ToLower(k.Username))
 	add("p", k.Phone)
 	return out
 }
@@ -1003,6 +1044,17 @@ func plainWord(s string) string {
 		return -1
 	}, s)
 	return s[:min(len(s), 80)]
+}
+
+// plainField is the path of a field that users have, and nothing for any other,
+// which could be a value.
+func plainField(path string) string {
+	first, _, _ := strings.Cut(strings.TrimPrefix(strings.TrimPrefix(path, "$"), "."), ".")
+	first, _, _ = strings.Cut(first, "[")
+	if findField([]byte(first)) < 0 {
+		return ""
+	}
+	return plainWord(path)
 }
 
 // plainText is a server's text on one line, and no longer than that.
@@ -1038,6 +1090,9 @@ func scrubValue(text string, v any) string {
 	case string:
 		if len(v) >= shortestSecret {
 			text = strings.ReplaceAll(text, v, "[redacted]")
+			if quoted := string(appendString(nil, []byte(v))); len(quoted) > len(v)+2 {
+				text = strings.ReplaceAll(text, quoted[1:len(quoted)-1], "[redacted]")
+			}
 		}
 	case []any:
 		for _, e := range v {

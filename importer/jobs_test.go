@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -465,6 +466,129 @@ func TestUntil(t *testing.T) {
 	} {
 		if got := until(tt.wait, time.Second, tt.elapsed, tt.guess); got != tt.want {
 			t.Errorf("until(%v, %v of %v) = %v, want %v", tt.wait, tt.elapsed, tt.guess, got, tt.want)
+		}
+	}
+}
+
+// A user whose id differs from another's in capitals only is not taken for it.
+func TestErrorsMatchIDsExactly(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := jobOptions()
+		o.ImportFault = func(int, int) auth0test.JobFault {
+			return auth0test.JobFault{Spoil: func(n int) string { return []string{"MAX_LENGTH", ""}[n] }}
+		}
+		w := newWorld(t, o)
+		r := w.must(input(t, `{"email":"a@example.com","user_id":"abc"}`+"\n"+`{"email":"b@example.com","user_id":"ABC"}`), Options{})
+		if r.Created != 1 || len(w.failures) != 1 || w.failures[0].User != "a@example.com" {
+			t.Errorf("%s, %+v", counts(r), w.failures)
+		}
+	})
+}
+
+// intercepted answers some requests itself.
+type intercepted struct {
+	http.RoundTripper
+	by func(*http.Request) (*http.Response, error)
+}
+
+func (i intercepted) RoundTrip(req *http.Request) (*http.Response, error) {
+	if resp, err := i.by(req); resp != nil || err != nil {
+		return resp, err
+	}
+	return i.RoundTripper.RoundTrip(req)
+}
+
+// A tenant that is not reached any more, or that never knows of a job, ends the
+// run instead of keeping it busy for ever.
+func TestJobsEndlessly(t *testing.T) {
+	t.Parallel()
+	missing := func(req *http.Request) (*http.Response, error) {
+		return &http.Response{StatusCode: http.StatusNotFound, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(`{"statusCode":404}`)), Request: req}, nil
+	}
+	unreachable := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return nil, errors.New("no route to host") }}
+	for _, tt := range []struct {
+		name, in string
+		by       func(*http.Request) (*http.Response, error)
+		says     string
+	}{
+		{"unreachable", "/jobs/users-imports", unreachable.RoundTrip, "no answer from the tenant"},
+		{"jobs unknown", "/jobs/job_", missing, "users 1 to 10 were sent 5 times"},
+		{"errors unknown", "/errors", missing, "users 1 to 10 were sent 5 times"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, jobOptions())
+				w.earlier(10, func(i int) bool { return i == 1 })
+				plan, err := ratelimit.Named("enterprise")
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.client = w.newClient(plan, auth0.WithHTTPClient(&http.Client{Transport: intercepted{w.tenant, func(req *http.Request) (*http.Response, error) {
+					if strings.Contains(req.URL.Path, tt.in) {
+						return tt.by(req)
+					}
+					return nil, nil
+				}}}))
+				ctx, cancel := context.WithTimeout(t.Context(), 6*time.Hour)
+				defer cancel()
+				o := Options{Ledger: filepath.Join(t.TempDir(), "ledger")}
+				r, err := Run(ctx, w.client, input(t, users(10, nil)), o)
+				if err == nil || !strings.Contains(err.Error(), tt.says) || r.Unfinished != 10 || r.Elapsed > time.Hour {
+					t.Fatalf("%s in %v, %v", counts(r), r.Elapsed, err)
+				}
+				w.client = w.newClient(plan)
+				o.Resume = true
+				if r := w.must(input(t, users(10, nil)), o); r.Created != 9 || r.Exists != 1 {
+					t.Errorf("%s", counts(r))
+				}
+			})
+		})
+	}
+}
+
+// Whom a failed job speaks of is not for the ledger, the log and the report.
+func TestJobDetailsNameNobody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := jobOptions()
+		o.ImportFault = func(job, _ int) auth0test.JobFault {
+			return auth0test.JobFault{Fail: job == 1, Details: "Stopped at user000003@example.com"}
+		}
+		w := newWorld(t, o)
+		o2 := Options{Ledger: filepath.Join(t.TempDir(), "ledger")}
+		r := w.must(input(t, users(10, nil)), o2)
+		b, err := os.ReadFile(o2.Ledger)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := string(b) + strings.Join(r.Doubtful, "\n"); strings.Contains(text, "user000003") || strings.Count(text, "Stopped at [redacted]") != 2 {
+			t.Error(text)
+		}
+	})
+}
+
+// A secret goes out of a text as it is, and as JSON writes it.
+func TestScrub(t *testing.T) {
+	t.Parallel()
+	user := []byte(`{"email":"a@example.com","password":"pa\"ss\\word"}`)
+	if got, want := scrub(`pa"ss\word of `+string(user), user), `[redacted] of {"email":"a@example.com","password":"[redacted]"}`; got != want {
+		t.Errorf("%s; want %s", got, want)
+	}
+}
+
+// The field that a failure names is one that users have: nothing else of a
+// server's path is kept.
+func TestPlainField(t *testing.T) {
+	t.Parallel()
+	for path, want := range map[string]string{
+		"email": "email", "$.email": "$.email", "mfa_factors[0].totp.secret": "mfa_factors[0].totp.secret",
+		"custom_password_hash.hash.value": "custom_password_hash.hash.value",
+		"ada@example.com":                 "", "user_metadatax.a": "", "": "", "app_metadata['ada lovelace']": "app_metadata[adalovelace]",
+	} {
+		if got := plainField(path); got != want {
+			t.Errorf("%q becomes %q, want %q", path, got, want)
 		}
 	}
 }

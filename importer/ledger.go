@@ -86,6 +86,7 @@ type identity struct {
 	Connection string    `json:"connection_id"`
 	Upsert     bool      `json:"upsert,omitempty"`
 	Via        Via       `json:"via"`
+	Auto       bool      `json:"auto,omitempty"` // the way was not chosen by hand, and some users may take the other
 	Verified   *bool     `json:"email_verified,omitempty"`
 	Leave      string    `json:"left_out,omitempty"` // by skip, done and only
 	Began      time.Time `json:"began"`
@@ -109,7 +110,7 @@ func (id *identity) differs(other *identity) string {
 		{"connection", id.Connection, other.Connection},
 		{"upsert", strconv.FormatBool(id.Upsert), strconv.FormatBool(other.Upsert)},
 		{"email_verified", verified(id.Verified), verified(other.Verified)},
-		{"way", string(id.Via), string(other.Via)},
+		{"way", id.way(), other.way()},
 		{"choice of users", id.Leave, other.Leave},
 		{"input's checksum", id.SHA256, other.SHA256},
 	} {
@@ -118,6 +119,14 @@ func (id *identity) differs(other *identity) string {
 		}
 	}
 	return ""
+}
+
+// way names the way that the users take.
+func (id *identity) way() string {
+	if id.Auto {
+		return string(id.Via) + ", by " + string(ViaAuto)
+	}
+	return string(id.Via)
 }
 
 // openChunk is a chunk whose users are not accounted for yet.
@@ -292,6 +301,7 @@ func (b *books) settle(users Ranges, e *entry) error {
 		b.reasons[reason] += r.Count()
 	}
 	for rule, r := range e.Refused {
+		b.failedAt.AddAll(r)
 		b.reasons[rule] += r.Count()
 	}
 	// Windows are closed one after another, and all but the last are of no use.

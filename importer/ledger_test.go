@@ -88,7 +88,7 @@ func TestLedgerBooks(t *testing.T) {
 		t.Fatal(good, cut, err)
 	}
 	if b.settled.String() != "1-60" || b.created != 54 || b.updated != 1 || b.exists != 3 || b.failed != 1 || b.refused != 1 ||
-		b.failedAt.String() != "1" || b.reasons["FORMAT email"] != 1 || b.reasons["email-form"] != 1 || len(b.open) != 0 || !b.ended || b.chunks != 4 {
+		b.failedAt.String() != "1,3" || b.reasons["FORMAT email"] != 1 || b.reasons["email-form"] != 1 || len(b.open) != 0 || !b.ended || b.chunks != 4 {
 		t.Errorf("%+v", b)
 	}
 	// The window goes on beyond the input, and nothing of it is left to do.

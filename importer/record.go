@@ -78,6 +78,9 @@ type Check struct {
 	// EmailVerified is set in users who have an e-mail address and do not say
 	// whether it is verified. Nil leaves it to Auth0, which takes false.
 	EmailVerified *bool
+	// Passwords refuses users who go by a single call, as ViaUsers has all of them
+	// do, and have no password: a database takes none without.
+	Passwords bool
 	// Via is the way the users will take. A user who needs another is refused;
 	// [ViaAuto] and "" refuse only those who need both.
 	Via Via

@@ -162,7 +162,7 @@ type Report struct {
 	Series      []Sample      `json:"series"`
 	SampleEvery time.Duration `json:"sample_every"`
 
-	// FailedAt are the failed users, for another run with Options.Only, and
+	// FailedAt are the failed and the refused users, for another run with Options.Only, and
 	// Settled all whose fate is known, for one with Options.Done.
 	FailedAt Ranges `json:"-"`
 	Settled  Ranges `json:"-"`
@@ -258,6 +258,9 @@ func (r *run) report() *Report {
 	}
 	if r.err != nil {
 		out.Error = r.err.Error()
+	}
+	if r.trouble != "" && r.stopped {
+		out.Doubtful = append(slices.Clip(out.Doubtful), "when the run was stopped the tenant did not answer: "+strings.TrimPrefix(r.trouble, "no answer, trying again: "))
 	}
 	sum := out.Created + out.Updated + out.Exists + out.Failed + out.Refused + out.Skipped
 	out.Total = max(out.Total, sum)

@@ -30,6 +30,7 @@ const (
 	rulePasswordExclusive
 	ruleNeedsJob
 	ruleNeedsUsers
+	ruleNeedsPassword
 	ruleSize
 	ruleDuplicate
 	ruleBcrypt
@@ -85,6 +86,7 @@ var ruleTexts = [ruleCount]struct{ name, remedy string }{
 	rulePasswordExclusive: {"password-exclusive", "keep the password or what only an import job can set"},
 	ruleNeedsJob:          {"needs-job", "import the user by a job (--via jobs), or leave the field out"},
 	ruleNeedsUsers:        {"needs-users", "import the user by a call of its own (--via users), or leave the field out"},
+	ruleNeedsPassword:     {"needs-password", "give the user a password, or import the user by a job (--via jobs)"},
 	ruleSize:              {"size", "shorten the user's metadata: an import job takes 512,000 bytes at most, all around it included"},
 	ruleDuplicate:         {"duplicate", "keep one of them"},
 	ruleBcrypt:            {"bcrypt-form", "write the 60 characters that bcrypt makes"},

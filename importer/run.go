@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,8 +39,10 @@ const (
 	// uploadTimeout one with half a megabyte of users.
 	callTimeout   = 30 * time.Second
 	uploadTimeout = 2 * time.Minute
-	// patience is how long a question is asked again while no answer comes.
-	patience = 30 * time.Minute
+	// patience is how long a question is asked again while no answer comes, and
+	// startPatience the same for the first of a run.
+	patience      = 30 * time.Minute
+	startPatience = 10 * time.Second
 	// keptBytes bounds the users of an input that is read once who are held back
 	// for another try.
 	keptBytes = 8 << 20
@@ -190,7 +193,8 @@ type run struct {
 	stopped     bool
 	stage       Stage
 	note        string
-	total       int // users seen
+	trouble     string // why the tenant does not answer, while it does not
+	total       int    // users seen
 	skipped     int
 	doubtful    []string
 	jobs        []JobReport
@@ -357,7 +361,16 @@ func (r *run) begin() (begun bool, err error) {
 	if err := r.resolve(r.work); err != nil {
 		return false, err
 	}
+	if r.o.Via == ViaAuto {
+		// Users are checked for the way that they can only take.
+		if id := r.led.id; id != nil && !id.Auto {
+			r.o.Via, r.via = id.Via, id.Via
+		} else if !r.database() {
+			r.o.Via, r.via = ViaUsers, ViaUsers
+		}
+	}
 	id := identity{
+		Auto:    r.o.Via == ViaAuto,
 		Version: ledgerVersion, Tenant: r.c.Domain(), Connection: cmpOr(r.connection.id, r.connection.name),
 		Upsert: r.o.Upsert, Verified: r.o.EmailVerified, Leave: r.choice(), Began: r.began.UTC().Round(time.Millisecond),
 		Input: r.src.Name(), Size: r.src.Size(),
@@ -429,7 +442,7 @@ func (r *run) choice() string {
 func (r *run) checks(duplicates bool) Check {
 	return Check{
 		Connection: cmpOr(r.connection.name, r.connection.id), Upsert: r.o.Upsert, Duplicates: duplicates,
-		EmailVerified: r.o.EmailVerified, Via: r.o.Via,
+		EmailVerified: r.o.EmailVerified, Via: r.o.Via, Passwords: r.connection.strategy == "auth0",
 	}
 }
 
@@ -454,7 +467,8 @@ func (r *run) resolve(ctx context.Context) error {
 	name := r.o.Connection
 	byID := strings.HasPrefix(name, "con_")
 	var found []management.Connection
-	err := r.persist(ctx, func(ctx context.Context, opts ...auth0.RequestOption) (err error) {
+	// Nothing has begun: a tenant that does not answer is told of soon.
+	err := r.persist(ctx, true, startPatience, func(ctx context.Context, opts ...auth0.RequestOption) (err error) {
 		if byID {
 			one, err := auth0.Call[management.Connection](ctx, r.c, http.MethodGet, "/api/v2/connections/{id}", []string{name}, url.Values{"fields": {"id,name,strategy"}}, nil, opts)
 			found = []management.Connection{one}
@@ -488,6 +502,9 @@ func (r *run) resolve(ctx context.Context) error {
 	return fmt.Errorf("connection %q does not exist; name another", name)
 }
 
+// database reports whether import jobs work for the connection, as far as is known.
+func (r *run) database() bool { return cmpOr(r.connection.strategy, "auth0") == "auth0" }
+
 // choose settles the way.
 func (r *run) choose() error {
 	r.mu.Lock()
@@ -502,11 +519,7 @@ func (r *run) choose() error {
 			r.via = Forecast(r.inspection, planOf(r.c.Limiter()), r.o).Via
 		}
 	}
-	if r.via == ViaJobs && r.connection.strategy != "" && r.connection.strategy != "auth0" {
-		if r.o.Via == ViaAuto {
-			r.via = ViaUsers
-			return nil
-		}
+	if r.via == ViaJobs && !r.database() {
 		return fmt.Errorf("connection %q is of the kind %s; import jobs work for databases only: use single calls", r.connection.name, r.connection.strategy)
 	}
 	return nil
@@ -529,10 +542,19 @@ func (r *run) passes() {
 		r.setStage(StageRetrying)
 		r.pass(&pass{again: true, final: i == r.o.RetryPasses-1})
 	}
-	if r.halted() {
+	if r.halted() || r.work.Err() != nil {
 		return
 	}
-	if n := r.report().Unfinished; n > 0 {
+	n := r.report().Unfinished
+	r.led.view(func(b *books) {
+		if n == 0 { // a shorter input than the one that the ledger knows
+			for _, c := range b.open {
+				n += c.users.Count()
+			}
+			n += b.retry.Count()
+		}
+	})
+	if n > 0 {
 		r.fail(fmt.Errorf("%s not accounted for: %w", pluralAre(n), errChanged))
 		return
 	}
@@ -605,6 +627,8 @@ func (r *run) produce(p *pass) {
 		kept := r.kept
 		r.kept, r.keptBytes = nil, 0
 		r.mu.Unlock()
+		// In the order of the input, from which a run that resumes fills the chunks.
+		slices.SortFunc(kept, func(a, b *single) int { return a.number - b.number })
 		for _, s := range kept {
 			s.doubt, s.since = p.doubts(s.number)
 			if !r.hand(p, s.record()) {
@@ -811,25 +835,51 @@ func sleep(ctx context.Context, stop <-chan struct{}, d time.Duration) bool {
 // asking is a question to the tenant that may be repeated.
 type asking func(context.Context, ...auth0.RequestOption) error
 
-// persist asks until an answer comes, patience ends, or asking is of no use.
-func (r *run) persist(ctx context.Context, ask asking) error {
+// persist asks until an answer comes, patience ends, asking is of no use, or,
+// where that is to be heeded, the run is told to stop: the error is errLeft then.
+func (r *run) persist(ctx context.Context, heedStop bool, patience time.Duration, ask asking) error {
 	delays := backoff.NewExponentialBackOff(
 		backoff.WithInitialInterval(500*time.Millisecond),
 		backoff.WithMaxInterval(30*time.Second),
 		backoff.WithMaxElapsedTime(patience),
 	)
+	stop := r.stopping
+	if !heedStop {
+		stop = nil
+	}
 	for {
 		err := r.ask(ctx, ask)
 		if err == nil || !passing(err) || ctx.Err() != nil {
+			r.setTrouble(nil)
 			return err
 		}
+		r.setTrouble(err)
 		d := delays.NextBackOff()
 		if d == backoff.Stop {
 			return fmt.Errorf("%w for %v: %w", errUnanswered, patience, err)
 		}
-		if !sleep(ctx, nil, d) {
+		if !sleep(ctx, stop, d) {
+			if ctx.Err() == nil {
+				err = fmt.Errorf("%w: %w", errLeft, err)
+			}
 			return err
 		}
+	}
+}
+
+// setTrouble notes why the tenant does not answer, nil when it does again.
+func (r *run) setTrouble(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case err != nil:
+		r.trouble = "no answer, trying again: " + strings.TrimPrefix(err.Error(), "auth0: ")
+		r.note = r.trouble
+	case r.trouble != "":
+		if r.note == r.trouble {
+			r.note = ""
+		}
+		r.trouble = ""
 	}
 }
 

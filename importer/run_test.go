@@ -663,3 +663,108 @@ func TestStopWhileReading(t *testing.T) {
 		_ = out.Close()
 	})
 }
+
+// Users who are tried again come from two jobs, the later of which may end first.
+// A run that goes on after a crash in that pass finds them all the same.
+func TestResumeOnceRetry(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := jobOptions()
+		o.ImportFault = func(job, _ int) auth0test.JobFault {
+			f := auth0test.JobFault{Time: []time.Duration{time.Minute, 0, time.Hour, 0}[min(job, 4)-1]}
+			if job <= 2 {
+				f.Spoil = func(n int) string { return []string{"INTERNAL", ""}[min(n/3, 1)] }
+			}
+			return f
+		}
+		w := newWorld(t, o)
+		text := users(200, nil)
+		o2 := Options{chunkUsers: 100, Ledger: filepath.Join(t.TempDir(), "ledger")}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(10*time.Minute, cancel)
+		if r, err := Run(ctx, w.client, Reader(strings.NewReader(text)), o2); !errors.Is(err, context.Canceled) || r.Created != 194 {
+			t.Fatalf("%s, %v", counts(r), err)
+		}
+		o2.Resume = true
+		if r := w.must(Reader(strings.NewReader(text)), o2); r.Created != 200 {
+			t.Error(counts(r))
+		}
+	})
+}
+
+// A once-only input that has become shorter loses no user who was to be tried
+// again, and leaves the ledger as good as it was.
+func TestResumeOnceShorter(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := jobOptions()
+		o.ImportFault = func(job, users int) auth0test.JobFault {
+			return auth0test.JobFault{Spoil: func(n int) string { return []string{"", "INTERNAL"}[n/99] }}
+		}
+		w := newWorld(t, o)
+		stop := make(chan struct{})
+		o2 := Options{Ledger: filepath.Join(t.TempDir(), "ledger"), Stop: stop}
+		text := users(100, nil)
+		// The input stays open, so that the run ends before the other try.
+		in, out := io.Pipe()
+		go func() {
+			_, _ = io.WriteString(out, text+users(101, func(i int, u map[string]any) map[string]any {
+				if i < 101 {
+					return nil
+				}
+				return u
+			}))
+		}()
+		o2.chunkUsers = 100
+		time.AfterFunc(time.Minute, func() { close(stop) })
+		if r, err := w.run(Reader(in), o2); err != nil || r.Created != 99 || r.Unfinished < 1 {
+			t.Fatalf("%s, %v", counts(r), err)
+		}
+		_ = out.Close()
+		o2.Stop, o2.Resume = nil, true
+		if r, err := w.run(Reader(strings.NewReader(users(99, nil))), o2); err == nil || errors.Is(err, ErrLedger) || !strings.Contains(err.Error(), "1 user is not accounted for") {
+			t.Errorf("%s, %v", counts(r), err)
+		}
+		if r := w.must(Reader(strings.NewReader(text)), o2); r.Created != 100 {
+			t.Error(counts(r))
+		}
+	})
+}
+
+// The way that was chosen by hand holds in a run that goes on, and so does the
+// lack of a choice: users whom only a call can carry are neither dropped nor added.
+func TestResumeWay(t *testing.T) {
+	t.Parallel()
+	for _, first := range []Via{ViaAuto, ViaJobs} {
+		t.Run(string(first), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, jobOptions())
+				src := input(t, users(300, func(i int, u map[string]any) map[string]any {
+					if i%3 == 0 {
+						u["password"] = "Secret-word-1"
+					}
+					return u
+				}))
+				o := Options{Via: first, chunkUsers: 50, Ledger: filepath.Join(t.TempDir(), "ledger")}
+				ctx, cancel := context.WithCancel(t.Context())
+				time.AfterFunc(5*time.Second, cancel)
+				if r, err := Run(ctx, w.client, src, o); err == nil || r.Unfinished < 100 {
+					t.Fatalf("%s, %v", counts(r), err)
+				}
+				o.Resume = true
+				want := 200
+				if o.Via = ViaAuto; first == ViaAuto {
+					want, o.Via = 300, ViaJobs
+					if _, err := w.run(src, o); !errors.Is(err, ErrLedger) || !strings.Contains(err.Error(), "its way is \"jobs, by auto\", now it is \"jobs\"") {
+						t.Errorf("another way: %v", err)
+					}
+					o.Via = ViaAuto
+				}
+				if r := w.must(src, o); r.Created != want || r.Refused != 300-want {
+					t.Error(counts(r))
+				}
+			})
+		})
+	}
+}

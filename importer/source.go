@@ -87,17 +87,19 @@ func newSource(s *Source, options []SourceOption) *Source {
 // File is a source that reads a file, as often as it is asked to. The error is
 // that of opening it, or of an option.
 func File(path string, options ...SourceOption) (*Source, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = f.Close() }()
-	info, err := f.Stat()
+	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
 	if info.IsDir() {
 		return nil, fmt.Errorf("%s is a directory; name a file", path)
+	}
+	if info.Mode().IsRegular() { // what is written to a pipe is lost when it is closed again
+		f, err := os.Open(path)
+		if err != nil {
+			return nil, err
+		}
+		_ = f.Close()
 	}
 	s := newSource(&Source{name: path, size: info.Size(), open: func() (io.ReadCloser, error) { return os.Open(path) }}, options)
 	if !info.Mode().IsRegular() { // a pipe, which has no size and no second time

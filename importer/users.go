@@ -207,8 +207,11 @@ func (c *creator) create(ctx context.Context, s *single, connection string) (res
 				return c.settle(ctx, s, wasThere, connection)
 			}
 			// Ours, unless it was there all along and it was the conflict
-			// whose answer got lost.
-			if what, err := c.own(ctx, s, connection, began); err == nil && what == wasThere {
+			// whose answer got lost, or somebody else has one of its names.
+			switch what, err := c.own(ctx, s, connection, began); {
+			case err != nil:
+				return lookupFailed(ctx, err, err)
+			case what == wasThere, what == unknown && s.exact():
 				return c.settle(ctx, s, wasThere, connection)
 			}
 			return wasCreated, nil
@@ -359,7 +362,7 @@ func (a *tenantAPI) create(ctx context.Context, s *single, connection string) (s
 		return sendDenied, err // there is no token
 	case !left || errors.Is(err, auth0.ErrNotSent):
 		return sendUnsent, err
-	case !answered || e.Status >= 500 || e.Status < 400:
+	case !answered || passing(err):
 		return sendLost, err
 	case errors.Is(err, auth0.ErrConflict):
 		return sendConflict, err
@@ -408,8 +411,10 @@ func (r *run) find(ctx context.Context, k keys, connection string) (*foundUser, 
 	for {
 		u, err := r.findOnce(ctx, k, connection)
 		if err == nil || !passing(err) || errors.Is(err, errHopeless) || ctx.Err() != nil {
+			r.setTrouble(nil)
 			return u, err
 		}
+		r.setTrouble(err)
 		d := delays.NextBackOff()
 		if d == backoff.Stop || !sleep(ctx, nil, d) {
 			return nil, err
