@@ -89,7 +89,7 @@ func TestStopWhileUnanswered(t *testing.T) {
 				if tt.begun != (r != nil) || tt.begun == (err != nil) {
 					t.Fatalf("report %v, error %v", r, err)
 				}
-				told := ""
+				var told string
 				if err != nil {
 					told = err.Error()
 				} else {
