@@ -72,6 +72,14 @@
 // [Tenant.OTP] and [Tenant.Sent] are the part of the person. The sessions and
 // refresh tokens of logins are in the Management API.
 //
+// # Single answers
+//
+// github.com/jarcoal/httpmock answers single requests, alone or in front of a
+// tenant ([Tenant.Responder]). It goes by the URL as it is sent, in which ids are
+// escaped: the stub of the user auth0|1 is for /api/v2/users/auth0%7C1. A request
+// without a stub looks to the client like a failure of the network, which it
+// repeats for a while: with auth0.NoRetry() the call fails at once and says so.
+//
 // # Faults
 //
 // [Faults] put a network between caller and tenant: delays, stalls, lost

@@ -60,6 +60,8 @@ func newTable(in *bufio.Reader, mapping []mapped, fixed []column) (*table, error
 		return nil, fmt.Errorf("the heading of the CSV: %s", what)
 	}
 	used := make(map[string]bool)
+	var strangers []string // columns that nothing is known of
+	var stranger error     // the first of them
 	for i, cell := range r.cells {
 		name := string(bytes.TrimSpace(bytes.TrimPrefix(cell, []byte("'"))))
 		if !utf8.ValidString(name) {
@@ -70,14 +72,15 @@ func newTable(in *bufio.Reader, mapping []mapped, fixed []column) (*table, error
 		}
 		c, err := columnOf(name, mapping, used)
 		if err != nil {
-			return nil, err
+			if strangers = append(strangers, name); stranger == nil {
+				stranger = err
+			}
+			continue
 		}
 		r.columns = append(r.columns, c)
 	}
-	for _, m := range mapping {
-		if !used[m.column] {
-			return nil, fmt.Errorf("the mapping names the column %q, which the CSV does not have", m.column)
-		}
+	if err := r.unmapped(strangers, stranger, mapping, used); err != nil {
+		return nil, err
 	}
 	r.heading = len(r.columns)
 	r.columns = append(r.columns, fixed...)
@@ -94,6 +97,44 @@ func newTable(in *bufio.Reader, mapping []mapped, fixed []column) (*table, error
 		}
 	}
 	return r, nil
+}
+
+// unmapped says which columns nothing is known of, with a mapping to begin with,
+// and which ones of the mapping are not there.
+func (r *table) unmapped(names []string, first error, mapping []mapped, used map[string]bool) error {
+	var says []string
+	known := slices.ContainsFunc(r.columns, func(c column) bool { return len(c.path) == 1 && c.path[0] == "email" })
+	var pairs, drops, quoted []string
+	for _, name := range names {
+		field := "user_metadata." + name
+		if !known && isMail(name) {
+			field, known = "email", true
+		}
+		pairs, drops, quoted = append(pairs, name+"="+field), append(drops, name+"="), append(quoted, fmt.Sprintf("%q", name))
+	}
+	switch len(names) {
+	case 0:
+	case 1:
+		says = append(says, fmt.Sprintf("the CSV has a column %s, and %v; say what it is for with a mapping (%s), or leave it out (%s)", quoted[0], first, pairs[0], drops[0]))
+	default:
+		says = append(says, fmt.Sprintf("the CSV has columns that are no fields of a user: %s; say what each is for with a mapping (%s), or leave it out (%s)",
+			strings.Join(quoted, ", "), strings.Join(pairs, ","), drops[0]))
+	}
+	for _, m := range mapping {
+		if !used[m.column] {
+			says = append(says, fmt.Sprintf("the mapping names the column %q, which the CSV does not have", m.column))
+		}
+	}
+	if len(says) == 0 {
+		return nil
+	}
+	return errors.New(strings.Join(says, "; "))
+}
+
+// isMail reports whether a column is called what people call e-mail addresses.
+func isMail(name string) bool {
+	name = strings.NewReplacer(" ", "", "-", "", "_", "", ".", "").Replace(strings.ToLower(name))
+	return slices.Contains([]string{"mail", "email", "emailaddress", "mailaddress", "useremail", "primaryemail"}, name)
 }
 
 // A mapped column is one for which the caller has said what it is for.
@@ -174,11 +215,7 @@ func columnOf(name string, mapping []mapped, used map[string]bool) (column, erro
 	if exported([]byte(plain)) || strings.HasPrefix(plain, "identities") || plain != name && plain == "connection" {
 		return column{path: []string{name}}, nil
 	}
-	c, err := parseColumn(plain)
-	if err != nil {
-		return column{}, fmt.Errorf("the CSV has a column %q, and %w; say what it is for with a mapping (%s=user_metadata.%s), or leave it out (%s=)", name, err, name, name, name)
-	}
-	return c, nil
+	return parseColumn(plain)
 }
 
 func (r *table) next() (*item, error) {

@@ -101,6 +101,11 @@ func TestCSV(t *testing.T) {
 			}},
 		{"heading without a field", "email,nme\na@x.org,A\n", nil, []string{
 			`error: input: the CSV has a column "nme", and "nme" is not a field of a user; say what it is for with a mapping (nme=user_metadata.nme), or leave it out (nme=)`}},
+		{"headings without a field", "E-Mail,Plan,name\na@x.org,A,N\n", []string{"Remarks=nickname"}, []string{
+			`error: input: the CSV has columns that are no fields of a user: "E-Mail", "Plan"; say what each is for with a mapping (E-Mail=email,Plan=user_metadata.Plan), or leave it out (E-Mail=); ` +
+				`the mapping names the column "Remarks", which the CSV does not have`}},
+		{"a second column of addresses", "email,Mail\na@x.org,b@x.org\n", nil, []string{
+			`error: input: the CSV has a column "Mail", and "Mail" is not a field of a user; say what it is for with a mapping (Mail=user_metadata.Mail), or leave it out (Mail=)`}},
 		{"one field twice", "email,Email\na@x.org,A\n", nil, []string{"error: input: two columns of the CSV are for email, or it is set as well; map one of them to another field, or to none"}},
 		{"a field and its part", "email,user_metadata,p\na@x.org,{},A\n", []string{"p=user_metadata.p"}, []string{"error: input: two columns of the CSV are for user_metadata, or it is set as well; map one of them to another field, or to none"}},
 		{"heading with an open quote", "email,\"name\na@x.org,A\n", nil, []string{"error: input: the heading of the CSV: the quote that opens on line 1 is never closed, and nothing behind it could be read"}},

@@ -217,7 +217,7 @@ func TestReadErrors(t *testing.T) {
 		t.Errorf("a gzip file without its end: %v after %d users", end, n)
 	}
 	for _, err := range Reader(strings.NewReader("\x1f\x8bnonsense"), Named("users.gz")).Records(Check{}) {
-		if err == nil || !strings.HasPrefix(err.Error(), "users.gz: gzip: ") {
+		if err == nil || !strings.HasPrefix(err.Error(), "users.gz: not a valid gzip file: ") {
 			t.Errorf("a broken gzip header: %v", err)
 		}
 	}

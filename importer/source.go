@@ -3,6 +3,7 @@ package importer
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync/atomic"
+	"unicode/utf8"
 )
 
 // A Source is an input of users. What it holds is told from its beginning: a
@@ -262,9 +264,9 @@ func (s *Source) reader(stored io.Reader) (reader, error) {
 	if magic, _ := in.Peek(2); len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
 		z, err := gzip.NewReader(in)
 		if err != nil {
-			return nil, err
+			return nil, gzipError(err)
 		}
-		in, name = bufio.NewReaderSize(z, bufferSize), strings.TrimSuffix(name, ".gz")
+		in, name = bufio.NewReaderSize(unzipped{z}, bufferSize), strings.TrimSuffix(name, ".gz")
 	}
 	if mark, _ := in.Peek(3); string(mark) == "\xef\xbb\xbf" {
 		_, _ = in.Discard(3)
@@ -279,13 +281,76 @@ func (s *Source) reader(stored io.Reader) (reader, error) {
 		_, err := r.skipSpace()
 		return r, err
 	case isJSON:
+	case bytes.IndexByte(first, 0) >= 0:
+		return nil, errNoFormat
 	case s.mapping != nil, s.fixed != nil, extension == ".csv", extension == ".tsv", isHeading(first):
 		if _, err := in.Peek(1); errors.Is(err, io.EOF) {
 			break // an empty input has no users, and needs no heading
 		}
 		return newTable(in, s.mapping, s.fixed)
+	case !isText(first) || strangeLines(in):
+		return nil, errNoFormat
 	}
 	return &lines{in: in, line: 1}, nil
+}
+
+var errNoFormat = errors.New("this is not NDJSON, JSON or CSV in UTF-8; the name of a CSV whose heading has none of the fields of users ends in .csv")
+
+// unzipped reads a gzip file, with errors that say so.
+type unzipped struct{ z *gzip.Reader }
+
+func (u unzipped) Read(p []byte) (int, error) {
+	n, err := u.z.Read(p)
+	return n, gzipError(err)
+}
+
+func gzipError(err error) error {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("the gzip file is cut off: %w", err)
+	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum), errors.As(err, new(flate.CorruptInputError)):
+		return fmt.Errorf("not a valid gzip file: %w", err)
+	}
+	return err
+}
+
+// isText reports whether the beginning of b is UTF-8.
+func isText(b []byte) bool {
+	for b = b[:min(len(b), 64)]; len(b) > 0 && utf8.FullRune(b); {
+		r, n := utf8.DecodeRune(b)
+		if r == utf8.RuneError && n == 1 {
+			return false
+		}
+		b = b[n:]
+	}
+	return true
+}
+
+// strangeLimit is how many lines in a row at the beginning may be no JSON before
+// the input counts as something else.
+const strangeLimit = 20
+
+// strangeLines reports whether the first lines that are not blank begin like
+// neither objects nor arrays. It waits for more input as long as they do.
+func strangeLines(in *bufio.Reader) bool {
+	for {
+		b, _ := in.Peek(in.Buffered())
+		lines := bytes.SplitAfter(b, []byte{'\n'})
+		strange := 0
+		for _, line := range lines {
+			if line = bytes.TrimLeft(line, " \t\r\n"); len(line) > 0 && (line[0] == '{' || line[0] == '[') {
+				return false
+			} else if len(line) > 0 && line[len(line)-1] == '\n' {
+				strange++
+			}
+		}
+		if strange >= strangeLimit {
+			return true
+		}
+		if _, err := in.Peek(len(b) + 1); err != nil {
+			return false // a short input, or long lines
+		}
+	}
 }
 
 // firstLine returns the first line that is not blank, as far as it fits into the

@@ -175,7 +175,7 @@ const autoName = "auto"
 
 // Named returns a published plan by name: one that Names lists, a short form
 // such as "essentials", "enterprise/burst-2x" or "enterprise/production", or
-// "auto". A name that is not known gives an error that lists those near it.
+// "auto". A name that is not known gives an error that lists those near it, if any.
 //
 // "auto" is for a tenant whose plan is not known. It holds, for each group of
 // requests that any current page limits, the smallest burst and the smallest
@@ -397,7 +397,12 @@ func unknownPlan(name string) error {
 	sort.SliceStable(candidates, func(i, j int) bool { return candidates[i].distance < candidates[j].distance })
 	var names []string
 	for _, c := range candidates[:min(5, len(candidates))] {
-		names = append(names, c.name)
+		if c.distance <= max(1, min(len(asked), 30)/3) || asked == "" {
+			names = append(names, c.name)
+		}
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("ratelimit: no plan is called %q; ratelimit.Names lists all", name)
 	}
 	return fmt.Errorf("ratelimit: no plan is called %q; near it: %s", name, strings.Join(names, ", "))
 }

@@ -346,9 +346,9 @@ func TestNamedUnknown(t *testing.T) {
 		"private-cloud-3000/bursts": "private-cloud-3000/burst",
 		"fre":                       "free",
 		"":                          "auto",
-		"common":                    "near it",
-		"../plans/enterprise":       "near it",
-		strings.Repeat("x", 10_000): "near it",
+		"common":                    "Names lists all",
+		"../plans/enterprise":       "Names lists all",
+		strings.Repeat("x", 10_000): "Names lists all",
 	} {
 		p, err := Named(name)
 		if err == nil {

@@ -63,7 +63,8 @@ func TestUsageErrors(t *testing.T) {
 		{`unknown command "imprt"`, []string{"imprt"}},
 		{"unknown flag: --colour", []string{"limits", "--colour"}},
 		{"accepts at most 1 arg", []string{"limits", "free", "enterprise"}},
-		{`PLAN: no plan is called "fre"`, []string{"limits", "fre"}},
+		{`PLAN: no plan is called "fre"; near it: free, `, []string{"limits", "fre"}},
+		{`PLAN: no plan is called "bogus"; headroom limits lists the plans`, []string{"limits", "bogus"}},
 		{`--plan: no plan is called "fre"`, []string{"limits", "--plan", "fre"}},
 		{"give one", []string{"limits", "free", "--plan", "enterprise"}},
 		{"--route needs to know the plan", []string{"limits", "--route", "GET /api/v2/users"}},
@@ -209,6 +210,15 @@ func TestLimitsRoute(t *testing.T) {
 			if !regexp.MustCompile(`^` + want + `$`).MatchString(lines[i+1]) {
 				t.Errorf("%v: line %q, want %s", tt.args, lines[i+1], want)
 			}
+		}
+	}
+	for route, known := range map[string]bool{
+		"GET /api/v2/users/auth0|1": true, "PATCH /api/v2/users/auth0|1": true, "GET /api/v2/users?q=a": true, "GET /authorize": true, "POST /oauth/token": true,
+		"GET /api/v2/userz": false, "PUT /api/v2/users": false, "POST /oauth/tokn": false, "GET /api/v2/users/a/b/c": false,
+	} {
+		status, out, stderr := headroom(t, "limits", "enterprise", "--route", route)
+		if status != exitOK || out == "" || known != (stderr == "") || !known && !strings.HasPrefix(stderr, "Note: no limit names "+route+",") {
+			t.Errorf("%s: exit status %d, %q", route, status, stderr)
 		}
 	}
 	if status, out, _ := headroom(t, "limits", "legacy-2020", "--route", "GET /nowhere"); status != exitOK || out != "GET /nowhere draws from no bucket of plan legacy-2020.\n" {

@@ -10,8 +10,10 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -83,6 +85,49 @@ func TestGuideHashes(t *testing.T) {
 			t.Errorf("the tenant has %d users, want %d", n, len(kinds))
 		}
 	})
+}
+
+// The Go of the guides compiles.
+func TestGuideGoCompiles(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	var files []string
+	for _, b := range blocks(t, guide) {
+		if b.language == "go" {
+			files = append(files, write(t, "main.go", b.text))
+		}
+	}
+	logins, err := os.ReadFile("../../docs/authentication.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, refusal, found := strings.Cut(string(logins), "## When the tenant refuses\n")
+	refusal, _, _ = strings.Cut(refusal, "\n`errors.Is`")
+	if len(files) != 1 || !found {
+		t.Fatalf("%d programs", len(files))
+	}
+	files = append(files, write(t, "main.go", `package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/headroom-go/auth0/authentication"
+)
+
+func main() { fmt.Println(handle(context.Background(), nil)) }
+
+func secondFactor(context.Context, string, authentication.MFARequirements) error { return nil }
+
+func handle(ctx context.Context, err error) error {
+`+refusal+"}\n"))
+	for i, file := range files {
+		cmd := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(dir, fmt.Sprint(i)), file)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		}
+	}
 }
 
 // The hashes of the guide are of the password that it names, where the standard

@@ -55,8 +55,8 @@ metadata.
 Ctrl-C ends it and prints the command that fetches the file of the same job, which
 the tenant keeps for a day.
 
-The application or token needs the scope read:users, and read:connections where
---connection gives a name.`,
+The application or token needs the scopes
+` + exportScopes + `.`,
 		Example: `  headroom export users.ndjson --connection Partners
   headroom export users.csv --fields user_id,email,user_metadata.plan=plan
   headroom export backup.ndjson.gz --plan enterprise
@@ -90,6 +90,9 @@ The application or token needs the scope read:users, and read:connections where
 	}
 	return cmd
 }
+
+// exportScopes are what the application or token needs.
+const exportScopes = "read:users, and read:connections where a connection is named"
 
 // exportReport is the outcome of an export, as --json prints it.
 type exportReport struct {
@@ -179,8 +182,11 @@ func (f *exportFlags) run(sys *system, cmd *cobra.Command, path string) error {
 	} else {
 		r, err = exporter.Run(ctx, target.client, out, o)
 	}
+	begun := r.Bytes > 0 || r.JobID != "" && f.job == ""
 	if err == nil {
 		err = out.commit()
+	} else {
+		err = target.explain(err, exportScopes)
 	}
 	view.close()
 	close(over)
@@ -202,6 +208,8 @@ func (f *exportFlags) run(sys *system, cmd *cobra.Command, path string) error {
 	switch {
 	case interrupted && err != nil:
 		return &exit{exitInterrupted, errors.New("interrupted")}
+	case err != nil && !begun && !mayPass(err):
+		return errors.New(strings.TrimPrefix(err.Error(), "exporter: "))
 	case err != nil:
 		return &exit{exitFailed, errors.New(strings.TrimPrefix(err.Error(), "exporter: "))}
 	}

@@ -202,9 +202,9 @@ func TestExportFails(t *testing.T) {
 		{"no file", []string{os.DevNull}, nil, exitUsage, "is no regular file"},
 		{"no directory", []string{filepath.Join(dir, "none", "f")}, nil, exitUsage, "making a file beside"},
 		{"no tenant", nil, func(c *console) { delete(c.env, "AUTH0_DOMAIN") }, exitUsage, "no tenant is named"},
-		{"token", []string{filepath.Join(dir, "f")}, func(c *console) { c.env["AUTH0_TOKEN"] = "wrong-token-x" }, exitFailed, "401"},
-		{"connection", []string{filepath.Join(dir, "f"), "--connection", "Nowhere"}, nil, exitFailed, `no connection "Nowhere"`},
-		{"job", []string{filepath.Join(dir, "f"), "--job", "job_none"}, nil, exitFailed, "404"},
+		{"token", []string{filepath.Join(dir, "f")}, func(c *console) { c.env["AUTH0_TOKEN"] = "wrong-token-x" }, exitUsage, "check AUTH0_TOKEN (see"},
+		{"connection", []string{filepath.Join(dir, "f"), "--connection", "Nowhere"}, nil, exitUsage, `no connection "Nowhere"`},
+		{"job", []string{filepath.Join(dir, "f"), "--job", "job_none"}, nil, exitUsage, "404"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

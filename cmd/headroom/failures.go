@@ -47,6 +47,12 @@ func (l *failureLog) write(f importer.Failure) error {
 	return err
 }
 
+// there reports whether an earlier run has left a file.
+func (l *failureLog) there() bool {
+	info, err := os.Stat(l.path)
+	return err == nil && info.Size() > 0
+}
+
 // made reports whether there were failures.
 func (l *failureLog) made() bool { return l.file != nil }
 

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/headroom-go/auth0"
 	"github.com/headroom-go/auth0/importer"
 )
 
@@ -34,7 +35,7 @@ func (f *sourceFlags) register(cmd *cobra.Command) {
 	fs.StringVar(&f.via, "via", "auto", "how users are created: jobs (bulk import jobs), users (one by one), or auto")
 	fs.BoolVar(&f.upsert, "upsert", false, "update users who exist, by their e-mail address, in place of reporting them")
 	fs.BoolVar(&f.verified, "email-verified", false, "whether addresses are verified where a user does not say; --email-verified=false to say so")
-	fs.StringArrayVar(&f.mapping, "map", nil, "for CSV: COLUMN=FIELD, as in Mail=email or Plan=app_metadata.plan; several with commas")
+	fs.StringArrayVar(&f.mapping, "map", nil, "for CSV: COLUMN=FIELD, as in Mail=email or Plan=app_metadata.plan; several with commas; FIELD:number, FIELD:bool and FIELD:json say what cells hold, FIELD[] that it is a list, and COLUMN= leaves it out")
 	must(cmd.RegisterFlagCompletionFunc("via", cobra.FixedCompletions([]string{"auto", "jobs", "users"}, cobra.ShellCompDirectiveNoFileComp)))
 	for _, name := range []string{"connection", "map"} {
 		must(cmd.RegisterFlagCompletionFunc(name, cobra.NoFileCompletions))
@@ -72,7 +73,7 @@ func (f *sourceFlags) input(sys *system, path string) (*importer.Source, error) 
 	}
 	src, err := importer.File(path, o...)
 	if err != nil {
-		return nil, errors.New(strings.TrimPrefix(err.Error(), "importer: "))
+		return nil, plainError(err)
 	}
 	return src, nil
 }
@@ -116,7 +117,8 @@ auto takes the way that each user needs.
 
 What is wrong with one user stops no other: the reasons go to the failures file,
 with the user's line and address and without passwords. The file is made with
-the first failure, readable by its owner only.
+the first failure, readable by its owner only. One of an earlier import is
+replaced then, but with --resume, --only, --skip or --done it is continued.
 
 No user is created twice. What was sent is written to a ledger before it is sent;
 where an answer is lost, the users are looked for, and a chunk whose fate is
@@ -124,8 +126,8 @@ unknown is imported again, which creates nobody who is there. After a crash or
 Ctrl-C, the same command with --resume goes on. Ctrl-C finishes what is under way;
 a second one ends at once.
 
-The application or token needs the scopes create:users, read:users and
-read:connections, and update:users for --upsert by single requests.`,
+The application or token needs the scopes
+` + importScopes + `.`,
 		Example: `  headroom import --local testdata/users.ndjson
   headroom import users.ndjson --plan enterprise
   headroom import hashes.json.gz --connection Partners --report report.html
@@ -162,6 +164,9 @@ read:connections, and update:users for --upsert by single requests.`,
 	return cmd
 }
 
+// importScopes are what the application or token needs.
+const importScopes = "create:users, read:users and read:connections, and update:users for --upsert by single requests"
+
 // ledgerSuffix makes a ledger's name of a file's.
 const ledgerSuffix = ".headroom"
 
@@ -169,8 +174,10 @@ const allowanceHelp = `
 
 The report counts every user once: created, updated, exists, failed, refused
 (never sent), unfinished (stopped before it was sent) and skipped; and answers of
-rate limits as rejected. allowance_used, for single requests, is the share of what
-the limits allowed that was used, of the limit that came closest to 1:
+rate limits as rejected. With --resume, users of earlier runs count too, and
+earlier is how many they are; time, rejections and allowance are of this run.
+allowance_used, for single requests, is the share of what the limits allowed that
+was used, of the limit that came closest to 1:
 
   requests / (burst + rate x seconds from the first request to the last)
 
@@ -256,6 +263,11 @@ func (f *importFlags) run(sys *system, cmd *cobra.Command, path string) error {
 	if err != nil {
 		return err
 	}
+	for _, name := range f.reports {
+		if err := canWrite(name); err != nil {
+			return fmt.Errorf("--report: %w", err)
+		}
+	}
 	target, err := f.connect(sys)
 	if err != nil {
 		return err
@@ -303,16 +315,22 @@ func (f *importFlags) run(sys *system, cmd *cobra.Command, path string) error {
 	default:
 		view = showProgress(sys.err, sys.columns)
 	}
+	var before *importer.Progress // what earlier runs have done
 	o.Progress = func(p importer.Progress) {
+		if before == nil {
+			before = &p
+		}
 		jobs.Store(int64(p.JobsRunning))
 		if view != nil {
 			view.show(p)
 		}
 	}
-	failures := &failureLog{path: f.failuresPath(path), again: f.resume || f.skip > 0 || f.done != ""}
-	var failed importer.Ranges
+	failures := &failureLog{path: f.failuresPath(path), again: f.resume || f.skip > 0 || f.done != "" || f.only != ""}
+	var first []importer.Failure // some to show for --strict
 	o.Failed = func(e importer.Failure) {
-		failed.Add(e.Number)
+		if len(first) < strictShown {
+			first = append(first, e)
+		}
 		if failures.add(e) != nil {
 			halt() // nobody would know the reasons
 		}
@@ -325,33 +343,40 @@ func (f *importFlags) run(sys *system, cmd *cobra.Command, path string) error {
 	if e := failures.close(); e != nil {
 		err = fmt.Errorf("writing failures: %w", e)
 	}
+	if err == nil && !interrupted && outcome.Total > 0 && outcome.Skipped == outcome.Total {
+		outcome, err = nil, fmt.Errorf("%s none of the %s of %s to import", f.choice(), users(outcome.Total), src.Name())
+	}
+	if outcome != nil && err != nil && outcome.Total == 0 && o.Ledger == "" && !interrupted {
+		outcome = nil // the input was found to be unreadable
+	}
 	if outcome == nil {
-		return f.notBegun(sys, cmd.Flags(), path, interrupted, err)
+		return f.notBegun(sys, cmd.Flags(), path, interrupted, target.explain(err, importScopes))
 	}
 
-	report := newReport(outcome)
-	report.Plan = target.plan
+	report := newReport(outcome, before)
+	report.Plan = target.planName()
 	report.Interrupted = interrupted
-	if report.Created+report.Updated+report.Exists > 0 && report.Jobs == 0 {
+	if report.Created+report.Updated+report.Exists > before.Created+before.Updated+before.Exists && report.Jobs == 0 {
 		report.use(target.allowance())
 	}
-	if failures.made() {
+	if failures.made() || failures.again && report.Failed+report.Refused > 0 && failures.there() {
 		report.FailuresFile = failures.path
 	}
+	err = target.explain(err, importScopes)
 	if err != nil {
 		report.Error = err.Error()
 	}
 	switch {
 	case errors.Is(err, importer.ErrStrict):
 		// The file has to be mended first.
+		showFirst(sys.err, first, report.Refused, report.FailuresFile)
 	case outcome.Resume && o.Ledger != "":
 		report.Ledger = o.Ledger
 		report.Resume = commandLine("import", cmd.Flags(), []string{"resume"}, []string{"--resume"}, path)
 	case outcome.Stopped || outcome.Unfinished > 0 || err != nil:
 		report.Resume = resumeCommand(outcome, cmd.Flags(), path)
 	default:
-		failed.AddAll(outcome.FailedAt) // by the runs before this one
-		report.Retry = retryCommand(failed, cmd.Flags(), path)
+		report.Retry = retryCommand(outcome.FailedAt, cmd.Flags(), path)
 	}
 	for _, name := range f.reports {
 		if e := writeReport(name, &report, outcome); e != nil && err == nil {
@@ -364,7 +389,7 @@ func (f *importFlags) run(sys *system, cmd *cobra.Command, path string) error {
 // notBegun ends an import that sent no user. There is nothing to count, but
 // programs get their report.
 func (f *importFlags) notBegun(sys *system, flags *pflag.FlagSet, path string, interrupted bool, err error) error {
-	text := errors.New(strings.TrimPrefix(err.Error(), "importer: "))
+	text := plainError(err)
 	if f.json {
 		report := importReport{Event: "report", Interrupted: interrupted, Error: text.Error()}
 		if interrupted {
@@ -377,10 +402,72 @@ func (f *importFlags) notBegun(sys *system, flags *pflag.FlagSet, path string, i
 	switch {
 	case interrupted:
 		return &exit{exitInterrupted, errors.New("interrupted before any user was sent")}
-	case errors.Is(err, importer.ErrLedger):
-		return &exit{exitUsage, text}
+	case mayPass(err):
+		return &exit{exitFailed, text}
 	}
-	return &exit{exitFailed, text}
+	return &exit{exitUsage, text}
+}
+
+// plainError is an error of the importer in the words of this command.
+func plainError(err error) error {
+	return errors.New(strings.NewReplacer("with a mapping (", "with --map (", "the mapping names", "--map names", "a mapping is for", "--map is for", "; write COLUMN=", "; write --map COLUMN=").
+		Replace(strings.TrimPrefix(err.Error(), "importer: ")))
+}
+
+// mayPass reports whether an error is of the network or of the tenant, so that
+// the same command may do the next time.
+func mayPass(err error) bool {
+	e, ok := errors.AsType[*auth0.Error](err)
+	return ok && (e.Status == 0 || e.Status >= 500 || errors.Is(err, auth0.ErrRateLimited))
+}
+
+// choice begins a sentence on what the flags that leave out users do.
+func (f *importFlags) choice() string {
+	var names []string
+	for _, c := range []struct {
+		name  string
+		given bool
+	}{{"--skip", f.skip > 0}, {"--done", f.done != ""}, {"--only", f.only != ""}} {
+		if c.given {
+			names = append(names, c.name)
+		}
+	}
+	if len(names) == 1 {
+		return names[0] + " leaves"
+	}
+	return strings.Join(names, " and ") + " leave"
+}
+
+// strictShown is how many reasons are shown for --strict.
+const strictShown = 5
+
+// showFirst shows the first reasons of all.
+func showFirst(w io.Writer, first []importer.Failure, all int, path string) {
+	for _, e := range first {
+		_, _ = fmt.Fprintln(w, oneLine(e.Reason)) // which begins with the line
+	}
+	if all > len(first) {
+		_, _ = fmt.Fprintf(w, "... and %d more\n", all-len(first))
+	}
+	if path != "" {
+		_, _ = fmt.Fprintf(w, "The reasons are in %s.\n", path)
+	}
+}
+
+// canWrite reports why a file cannot be written, and leaves everything as it was.
+func canWrite(path string) error {
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return nil // a pipe, which would be taken for closed
+	}
+	file, e := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o600)
+	if e != nil {
+		return e
+	}
+	if e := file.Close(); e != nil || err == nil {
+		return e
+	}
+	return os.Remove(path)
 }
 
 // finish prints the report and turns the outcome into an exit status.
@@ -393,7 +480,7 @@ func (f *importFlags) finish(sys *system, report importReport, err error) error 
 		err = fmt.Errorf("writing the report: %w", e)
 	}
 	if err != nil {
-		err = errors.New(strings.TrimPrefix(err.Error(), "importer: "))
+		err = plainError(err)
 	}
 	switch {
 	case report.Interrupted:

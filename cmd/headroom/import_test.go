@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"math"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -282,11 +284,16 @@ func TestImportBadLines(t *testing.T) {
 				t.Errorf("failure %d: %+v, want %+v", i, got, want)
 			}
 		}
-		// A second try finds them as they were; the file is written anew.
+		// A second try finds them as they were; the file is continued.
 		r = c.importJSON(exitFailed, strings.Fields(r.Retry)[2:]...)
 		c.counts(r, 0, 0, 7)
-		if n := len(readFailures(t, path)); n != 7 || r.Skipped != 2 {
-			t.Errorf("%d failures, %d skipped; want 7 and 2", n, r.Skipped)
+		if n := len(readFailures(t, path)); n != 14 || r.Skipped != 2 {
+			t.Errorf("%d failures, %d skipped; want 14 and 2", n, r.Skipped)
+		}
+		// An import of the whole file replaces it.
+		c.counts(c.importJSON(exitFailed, file), 0, 2, 7)
+		if n := len(readFailures(t, path)); n != 7 {
+			t.Errorf("%d failures, want 7", n)
 		}
 	})
 }
@@ -430,6 +437,70 @@ func TestImportInterruptedAndResumed(t *testing.T) {
 	}
 }
 
+// A report counts users of all runs, and measures this one alone.
+func TestImportResumedReport(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newConsole(t, auth0test.Options{Plan: enterprise(t), Faults: nearby()})
+		file := write(t, "users.ndjson", "{}\n"+someUsers(300))
+		dir := t.TempDir()
+		html := filepath.Join(dir, "report.html")
+		time.AfterFunc(5*time.Second, func() { c.signals <- os.Interrupt })
+		first := c.importJSON(exitInterrupted, file)
+		if first.Earlier != 0 || first.Created < 100 || first.Created > 140 || first.Allowance == nil { // 50 and 16 a second
+			t.Fatalf("report %+v", first)
+		}
+		status, out, stderr := c.run("import", "--quiet", "--resume", "--report", html, "--report", filepath.Join(dir, "r.txt"), file)
+		if want := fmt.Sprintf("301 users (%d of them by earlier runs) in ", first.Created+1); status != exitFailed || !strings.HasPrefix(out, want) {
+			t.Errorf("exit status %d, %s, %s, want %s", status, out, stderr, want)
+		}
+		page, err := os.ReadFile(html)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, want := range []string{"by single requests into ", "and its reason: <code>" + file + ".failures.ndjson</code>", fmt.Sprintf("%d of the users by earlier runs", first.Created+1)} {
+			if !strings.Contains(string(page), want) {
+				t.Errorf("the page lacks %q", want)
+			}
+		}
+		took, rate := 0.0, 0.0
+		if _, err := fmt.Sscanf(out[strings.Index(out, " in "):], " in %f s", &took); err != nil {
+			t.Fatal(err)
+		}
+		m := regexp.MustCompile(`<dt>users a second</dt><dd>([0-9.]+)</dd>`).FindSubmatch(page)
+		if m == nil {
+			t.Fatal("no rate in the report")
+		}
+		if _, err := fmt.Sscan(string(m[1]), &rate); err != nil || math.Abs(rate*took-float64(300-first.Created)) > 2 {
+			t.Errorf("%v users a second for %v s, want %d users; %v", rate, took, 300-first.Created, err)
+		}
+		// Once more there is nothing to do, and nothing to measure.
+		r := c.importJSON(exitFailed, "--resume", file)
+		if r.Earlier != 301 || r.Created != 300 || r.Allowance != nil {
+			t.Errorf("report %+v", r)
+		}
+		if want := file + ".failures.ndjson"; r.FailuresFile != want || len(readFailures(t, want)) != 1 {
+			t.Errorf("failures in %q, want %q", r.FailuresFile, want)
+		}
+		c.counts(c.importJSON(exitUsage, "--skip", "301", file), 0, 0, 0) // nothing was begun
+		if _, err := os.Stat(filepath.Join(dir, "r.txt")); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Of the plan auto, the report names the one that was recognised.
+func TestImportRecognisedPlan(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newConsole(t, auth0test.Options{Plan: enterprise(t), Faults: nearby()})
+		c.env["AUTH0_PLAN"] = ""
+		if r := c.importJSON(exitOK, write(t, "users.ndjson", someUsers(100))); r.Plan != "auto: enterprise" {
+			t.Errorf("plan %q", r.Plan)
+		}
+	})
+}
+
 // What waits for the limit when Ctrl-C comes is not sent any more.
 func TestInterruptDoesNotWaitForTheLimit(t *testing.T) {
 	t.Parallel()
@@ -523,9 +594,15 @@ func TestImportErrors(t *testing.T) {
 		{"no domain", map[string]string{"AUTH0_DOMAIN": ""}, []string{"-"}, exitUsage, "set AUTH0_DOMAIN"},
 		{"bad domain", nil, []string{"-", "--domain", "http://tenant.example.com"}, exitUsage, "use https"},
 		{"no credentials", map[string]string{"AUTH0_TOKEN": ""}, []string{"-"}, exitUsage, "set AUTH0_TOKEN, or AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET"},
-		{"wrong token", map[string]string{"AUTH0_TOKEN": "wrong-token-x"}, []string{"-"}, exitFailed, "401 unauthorized: Invalid token"},
-		{"wrong secret", map[string]string{"AUTH0_TOKEN": "", "AUTH0_CLIENT_ID": "headroom-test-client", "AUTH0_CLIENT_SECRET": "wrong-token-x"}, []string{"-"}, exitFailed, "401 access_denied"},
-		{"no connection", nil, []string{"-", "--connection", "Nowhere"}, exitFailed, `connection "Nowhere" does not exist; name another`},
+		{"wrong token", map[string]string{"AUTH0_TOKEN": "wrong-token-x"}, []string{"-"}, exitUsage, "check AUTH0_TOKEN (see"},
+		{"wrong secret", map[string]string{"AUTH0_TOKEN": "", "AUTH0_CLIENT_ID": "headroom-test-client", "AUTH0_CLIENT_SECRET": "wrong-token-x"}, []string{"-"}, exitUsage, "check AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET (see"},
+		{"no connection", nil, []string{"-", "--connection", "Nowhere"}, exitUsage, `connection "Nowhere" does not exist; name another`},
+		{"no reach", nil, []string{"-", "--domain", "unreachable.example.com"}, exitFailed, "no such host"},
+		{"no reach for a token", map[string]string{"AUTH0_TOKEN": "", "AUTH0_CLIENT_ID": "headroom-test-client", "AUTH0_CLIENT_SECRET": "wrong-token-x"}, []string{"-", "--domain", "unreachable.example.com"}, exitFailed, "no such host"},
+		{"no directory for the report", nil, []string{"-", "--report", "none/r.html"}, exitUsage, "--report: open none/r.html: no such file or directory"},
+		{"none chosen", nil, []string{"-", "--report", "r.html", "--only", "51-60"}, exitUsage, "--only leaves none of the 50 users of standard input to import"},
+		{"none left", nil, []string{"-", "--skip", "40", "--done", "41-50"}, exitUsage, "--skip and --done leave none of the 50 users"},
+		{"mapping of JSON", nil, []string{"-", "--map", "a=name"}, exitUsage, "--map is for the columns of a CSV"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
@@ -533,6 +610,7 @@ func TestImportErrors(t *testing.T) {
 				c := newConsole(t, auth0test.Options{Faults: nearby()})
 				maps.Copy(c.env, tt.env)
 				c.in = users
+				c.base = reachable{c.tenant}
 				status, out, stderr := c.run(append([]string{"import", "--quiet"}, tt.args...)...)
 				if status != tt.status || !strings.HasPrefix(stderr, "headroom: ") || !strings.Contains(stderr, tt.want) || strings.Count(stderr, "\n") != 1 {
 					t.Errorf("exit status %d, want %d; stderr %q, want %q in one line", status, tt.status, stderr, tt.want)
@@ -543,12 +621,25 @@ func TestImportErrors(t *testing.T) {
 				if n := c.tenant.Report().Users; n != 0 {
 					t.Errorf("%d users were created", n)
 				}
+				if _, err := os.Stat("r.html"); err == nil {
+					t.Error("a report of nothing was left")
+				}
 				if out != "" { // nothing was begun: there is nothing to sum up
 					t.Errorf("stdout %q", out)
 				}
 			})
 		})
 	}
+}
+
+// reachable reaches all hosts but one.
+type reachable struct{ http.RoundTripper }
+
+func (r reachable) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Host == "unreachable.example.com" {
+		return nil, &net.DNSError{Err: "no such host", Name: req.URL.Host, IsNotFound: true}
+	}
+	return r.RoundTripper.RoundTrip(req)
 }
 
 // A tenant that nobody reaches ends the import; it does not run through the file.

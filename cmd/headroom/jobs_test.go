@@ -159,11 +159,11 @@ func TestThroughput(t *testing.T) {
 		{Created: 100, Started: began.Add(at(1)), Ended: began.Add(at(11))}, {Created: 90, Failed: 10, Started: began.Add(at(6)), Ended: began.Add(at(11))},
 	}}
 	want = []point{{0, 0}, {at(1), 0}, {at(1), 10}, {at(6), 10}, {at(6), 30}, {at(11), 30}, {at(11), 20}, {at(11), 20}, {at(11), 0}}
-	if got := jobRates(r); !slices.Equal(got, want) {
+	if got := jobRates(r, 0); !slices.Equal(got, want) {
 		t.Errorf("%v, want %v", got, want)
 	}
 	r.Created = 300 // some by other ways
-	if got := jobRates(r); got != nil {
+	if got := jobRates(r, 0); got != nil {
 		t.Errorf("%v, want none", got)
 	}
 }
@@ -262,6 +262,10 @@ func TestImportStrict(t *testing.T) {
 		if got := readFailures(t, file+".failures.ndjson"); len(got) != 1 || got[0].Number != 6 || got[0].Kind != importer.KindRefused {
 			t.Errorf("failures %+v", got)
 		}
+		_, _, stderr := c.run("import", "--quiet", "--strict", file)
+		if want := "line 6: there is no email, username or phone_number"; !strings.HasPrefix(stderr, want) || !strings.Contains(stderr, "\nThe reasons are in "+file+".failures.ndjson.\nheadroom: ") {
+			t.Errorf("stderr %q, want %q and the file", stderr, want)
+		}
 		// Mended, it goes without further ado.
 		if err := os.WriteFile(file, []byte(someUsers(6)), 0o600); err != nil {
 			t.Fatal(err)
@@ -298,5 +302,17 @@ func TestLedgerPlace(t *testing.T) {
 				t.Errorf("%v: %v, want %v", tt.args, names, tt.want)
 			}
 		})
+	}
+}
+
+func TestEvenStep(t *testing.T) {
+	t.Parallel()
+	for end, want := range map[time.Duration]time.Duration{
+		0: time.Second, 6 * time.Second: time.Second, 7 * time.Second: 2 * time.Second, 19 * time.Second: 5 * time.Second,
+		100 * time.Second: 15 * time.Second, time.Hour: 10 * time.Minute, 7 * time.Hour: 2 * time.Hour, 240 * time.Hour: 48 * time.Hour,
+	} {
+		if got := evenStep(end); got != want {
+			t.Errorf("a step of %v in %v, want %v", got, end, want)
+		}
 	}
 }

@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"net/url"
 	"slices"
 	"strconv"
@@ -13,6 +15,7 @@ import (
 	"time"
 
 	"github.com/headroom-go/auth0"
+	"github.com/headroom-go/auth0/auth0test"
 	"github.com/headroom-go/auth0/ratelimit"
 	"github.com/spf13/cobra"
 )
@@ -85,7 +88,7 @@ func (f *limitsFlags) run(sys *system, args []string) error {
 		return planError(flag, err)
 	}
 	if f.route != "" {
-		return f.showRoute(sys.out, plan)
+		return f.showRoute(sys, plan)
 	}
 	return written(f.showPlan(sys.out, plan))
 }
@@ -99,7 +102,8 @@ func written(err error) error {
 }
 
 func planError(flag string, err error) error {
-	return fmt.Errorf("%s: %s; headroom limits lists the plans", flag, strings.TrimPrefix(err.Error(), "ratelimit: "))
+	text := strings.TrimSuffix(strings.TrimPrefix(err.Error(), "ratelimit: "), "; ratelimit.Names lists all")
+	return fmt.Errorf("%s: %s; headroom limits lists the plans", flag, text)
 }
 
 // limitBucket is a bucket as --json prints it.
@@ -311,12 +315,16 @@ func roleCounts(b *limitBucket) string {
 	return s
 }
 
-func (f *limitsFlags) showRoute(w io.Writer, p *ratelimit.Plan) error {
+func (f *limitsFlags) showRoute(sys *system, p *ratelimit.Plan) error {
+	w := sys.out
 	req, err := parseRoute(f.route, f.fields)
 	if err != nil {
 		return err
 	}
 	route := p.Route(req)
+	if (route.Template == "" || strings.HasSuffix(route.Template, "*")) && unknownRoute(req) {
+		_, _ = fmt.Fprintf(sys.err, "Note: no limit names %s, and the simulated tenant has no such call; is it spelt right?\n", f.route)
+	}
 	buckets := make([]limitBucket, 0, route.N)
 	for _, i := range route.Buckets[:route.N] {
 		buckets = append(buckets, asJSON(&p.Buckets[i], false))
@@ -343,6 +351,31 @@ func (f *limitsFlags) showRoute(w io.Writer, p *ratelimit.Plan) error {
 		t.row(b.API, b.Name, burst, rate, b.Key)
 	}
 	return written(t.flush())
+}
+
+// unknownRoute reports whether the simulated tenant, which has every operation of
+// the Management API and most of the Authentication API, knows nothing of a call.
+func unknownRoute(r *ratelimit.Request) bool {
+	tenant, err := auth0test.New(auth0test.Options{})
+	if err != nil {
+		return false
+	}
+	req, err := http.NewRequestWithContext(context.Background(), r.Method, "https://"+tenant.Domain()+r.Path, http.NoBody)
+	if err != nil {
+		return false
+	}
+	req.URL.RawQuery = r.RawQuery
+	req.Header.Set("Authorization", "Bearer "+tenant.Token())
+	resp, err := tenant.RoundTrip(req)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = resp.Body.Close() }()
+	var answer struct {
+		Message string `json:"message"`
+	}
+	// What an operation does not find it calls by name.
+	return resp.StatusCode == http.StatusNotFound && json.NewDecoder(resp.Body).Decode(&answer) == nil && answer.Message == http.StatusText(http.StatusNotFound)
 }
 
 // routeFields answers the router's questions about a body from --field.

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -122,7 +121,7 @@ func (f *planFlags) run(sys *system, cmd *cobra.Command, path string) error {
 	}
 	report, err := f.inspect(cmd, src, plan)
 	if err != nil {
-		return &exit{exitFailed, errors.New(strings.TrimPrefix(err.Error(), "importer: "))}
+		return plainError(err) // nothing was begun
 	}
 	if f.json {
 		err = writeJSON(sys.out, report)

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"strings"
 	"testing"
@@ -91,6 +93,12 @@ func TestPlanRefused(t *testing.T) {
 
 func TestPlanErrors(t *testing.T) {
 	t.Parallel()
+	var b bytes.Buffer
+	z := gzip.NewWriter(&b)
+	if _, err := z.Write([]byte(someUsers(100))); err != nil || z.Close() != nil {
+		t.Fatal(err)
+	}
+	zipped := b.String()
 	csv := write(t, "u.csv", "email,Notes\na@example.com,x\n")
 	for _, tt := range []struct {
 		want   string
@@ -106,9 +114,16 @@ func TestPlanErrors(t *testing.T) {
 		{"--jobs 3 is neither 1 nor 2", exitUsage, []string{sample, "--jobs", "3"}},
 		{"--show -1 is not between", exitUsage, []string{sample, "--show", "-1"}},
 		{"--connection is empty", exitUsage, []string{sample, "--connection", ""}},
-		{"write COLUMN=FIELD", exitUsage, []string{csv, "--map", "Notes"}},
-		{`the CSV has a column "Notes"`, exitFailed, []string{csv}},
-		{`the mapping names the column "Remarks"`, exitFailed, []string{csv, "--map", "Remarks=name,Notes="}},
+		{"write --map COLUMN=FIELD", exitUsage, []string{csv, "--map", "Notes"}},
+		{`the CSV has a column "Notes", and "Notes" is not a field of a user; say what it is for with --map (Notes=user_metadata.Notes), or leave it out (Notes=)`, exitUsage, []string{csv}},
+		{`"Mail", "Plan"; say what each is for with --map (Mail=email,Plan=user_metadata.Plan)`, exitUsage, []string{write(t, "u.csv", "Mail;Plan\n")}},
+		{"workbook.csv: this is not NDJSON, JSON or CSV in UTF-8", exitUsage, []string{write(t, "workbook.csv", "PK\x03\x04\x14\x00\x06\x00")}},
+		{"this is not NDJSON, JSON or CSV in UTF-8", exitUsage, []string{write(t, "u.zst", "(\xb5/\xfd text\n")}},
+		{"ends in .csv", exitUsage, []string{write(t, "people.txt", "Name,Login\n"+strings.Repeat("A,b\n", 19))}},
+		{"u.gz: not a valid gzip file", exitUsage, []string{write(t, "u.gz", "\x1f\x8bno such thing")}},
+		{"cut.gz: line 101: the gzip file is cut off", exitUsage, []string{write(t, "cut.gz", zipped[:len(zipped)-9])}},
+		{"bad.gz: line 101: not a valid gzip file", exitUsage, []string{write(t, "bad.gz", zipped[:len(zipped)-8]+"12345678")}},
+		{`--map names the column "Remarks"`, exitUsage, []string{csv, "--map", "Remarks=name,Notes="}},
 	} {
 		status, out, stderr := headroom(t, append([]string{"plan"}, tt.args...)...)
 		if status != tt.status || out != "" || !strings.HasPrefix(stderr, "headroom: ") || strings.Count(stderr, "\n") != 1 || !strings.Contains(stderr, tt.want) {

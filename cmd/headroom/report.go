@@ -17,13 +17,14 @@ type importReport struct {
 	Event      string       `json:"event"` // "report"
 	Total      int          `json:"total"` // users of the input
 	Created    int          `json:"created"`
-	Updated    int          `json:"updated"`    // there before, and updated for --upsert
-	Exists     int          `json:"exists"`     // there before, and left as they were
-	Failed     int          `json:"failed"`     // see the failures file
-	Refused    int          `json:"refused"`    // never sent, since Auth0 would not take them; see the failures file
-	Unfinished int          `json:"unfinished"` // called off before they were sent, or unknown
-	Skipped    int          `json:"skipped"`    // left out by --skip, --done and --only
-	Rejected   int64        `json:"rejected"`   // answers of a rate limit
+	Updated    int          `json:"updated"`           // there before, and updated for --upsert
+	Exists     int          `json:"exists"`            // there before, and left as they were
+	Failed     int          `json:"failed"`            // see the failures file
+	Refused    int          `json:"refused"`           // never sent, since Auth0 would not take them; see the failures file
+	Unfinished int          `json:"unfinished"`        // called off before they were sent, or unknown
+	Skipped    int          `json:"skipped"`           // left out by --skip, --done and --only
+	Earlier    int          `json:"earlier,omitempty"` // of all these, how many earlier runs had settled
+	Rejected   int64        `json:"rejected"`          // answers of a rate limit
 	ElapsedS   float64      `json:"elapsed_s"`
 	Allowance  *float64     `json:"allowance_used"` // 0 to 1; null when no limit is known or it is not what bounds
 	Plan       string       `json:"plan,omitempty"`
@@ -38,11 +39,15 @@ type importReport struct {
 	Error        string         `json:"error,omitempty"`
 	Resume       string         `json:"resume,omitempty"` // the command that does what this one left
 	Retry        string         `json:"retry,omitempty"`  // the command that tries the failed ones again
+
+	sentBefore int // users by earlier runs, those refused left out
 }
 
-// newReport takes over what the importer found out.
-func newReport(r *importer.Report) importReport {
+// newReport takes over what the importer found out, of which earlier runs with
+// the same ledger had done what was there before.
+func newReport(r *importer.Report, before *importer.Progress) importReport {
 	return importReport{
+		Earlier: before.Done, sentBefore: before.Done - before.Refused,
 		Event: "report",
 		Total: r.Total, Created: r.Created, Updated: r.Updated, Exists: r.Exists, Failed: r.Failed,
 		Refused: r.Refused, Unfinished: r.Unfinished, Skipped: r.Skipped,
@@ -65,7 +70,11 @@ func (r *importReport) use(share float64) {
 
 func (r *importReport) text(w io.Writer) error {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%s in %.1f s: %d created, ", users(r.Total), r.ElapsedS, r.Created)
+	b.WriteString(users(r.Total))
+	if r.Earlier > 0 {
+		fmt.Fprintf(&b, " (%d of them by earlier runs)", r.Earlier)
+	}
+	fmt.Fprintf(&b, " in %.1f s: %d created, ", r.ElapsedS, r.Created)
 	if r.Updated > 0 {
 		fmt.Fprintf(&b, "%d updated, ", r.Updated)
 	}

@@ -82,17 +82,17 @@ type reasonBar struct {
 
 func newPage(r *importReport, all *importer.Report) *htmlPage {
 	p := &htmlPage{importReport: r, All: all}
-	done := r.Created + r.Updated + r.Exists + r.Failed
-	if r.ElapsedS > 0 {
+	done := r.Created + r.Updated + r.Exists + r.Failed - r.sentBefore
+	if r.ElapsedS > 0 && done > 0 {
 		p.Rate = fmt.Sprintf("%.1f", float64(done)/r.ElapsedS)
 	}
-	switch {
-	case r.Via == importer.ViaUsers:
+	switch r.Via {
+	case importer.ViaUsers:
 		p.Way = "by single requests "
-	case r.Jobs > 0:
+	case importer.ViaJobs:
 		p.Way = "by import jobs "
 	}
-	p.Throughput = throughput(all)
+	p.Throughput = throughput(all, r.sentBefore)
 	p.JobsChart = jobsRunning(all.Series)
 	p.Levels = levels(all.Series)
 	most := 1
@@ -113,9 +113,9 @@ type point struct {
 }
 
 // throughput is how many users were done each second.
-func throughput(all *importer.Report) *chart {
+func throughput(all *importer.Report, before int) *chart {
 	const name = "users a second"
-	points := jobRates(all)
+	points := jobRates(all, before)
 	if points == nil {
 		points = sampleRates(all.Series)
 	}
@@ -124,8 +124,8 @@ func throughput(all *importer.Report) *chart {
 
 // jobRates spreads the users of each job over the time that it took, since a job
 // tells of them all at once. It is nil where not all users went by jobs that the
-// report lists.
-func jobRates(all *importer.Report) []point {
+// report lists, or earlier runs brought before.
+func jobRates(all *importer.Report, before int) []point {
 	type step struct {
 		at     time.Time
 		change float64
@@ -141,7 +141,7 @@ func jobRates(all *importer.Report) []point {
 		known += done
 		steps = append(steps, step{j.Started, float64(done) / d}, step{j.Ended, -float64(done) / d})
 	}
-	if len(steps) == 0 || known < all.Created+all.Updated+all.Exists+all.Failed {
+	if len(steps) == 0 || known < all.Created+all.Updated+all.Exists+all.Failed-before {
 		return nil
 	}
 	slices.SortStableFunc(steps, func(a, b step) int { return a.at.Compare(b.at) })
@@ -235,7 +235,8 @@ func newChart(title string, lines map[string][]point, order []string, most float
 	for i := range 5 {
 		v := top * float64(i) / 4
 		c.AxisY = append(c.AxisY, tick{y(v), strconv.FormatFloat(math.Round(v*1000)/1000, 'f', -1, 64)})
-		at := end * time.Duration(i) / 4
+	}
+	for at := time.Duration(0); at <= end; at += evenStep(end) {
 		c.AxisX = append(c.AxisX, tick{x(at), clock(at)})
 	}
 	for i, name := range order {
@@ -257,6 +258,18 @@ func newChart(title string, lines map[string][]point, order []string, most float
 	}
 	c.Summary = title + " over " + clock(end) + ": " + c.Summary
 	return c
+}
+
+// evenStep is the distance of labels on an axis of that time, of which there are
+// seven at most.
+func evenStep(end time.Duration) time.Duration {
+	for _, s := range []int{1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 4 * 3600, 6 * 3600, 12 * 3600} {
+		if step := time.Duration(s) * time.Second; end/step < 7 {
+			return step
+		}
+	}
+	const day = 24 * time.Hour
+	return (end / 7).Truncate(day) + day
 }
 
 // nice returns the next number of the form 1, 2, 4, 5 or 8 times a power of ten.

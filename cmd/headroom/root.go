@@ -110,8 +110,8 @@ Exit status:
   0    everything was done
   1    something failed: users, the tenant, the network
   2    nothing was begun: wrong flags, an unknown plan, a bad domain,
-       no credentials, a file that cannot be opened, a ledger that
-       is of another import
+       wrong or no credentials, an unknown connection, a file that
+       cannot be read, a ledger that is of another import
   130  interrupted`,
 		Example: `  headroom import --local testdata/users.ndjson
   headroom plan users.ndjson --plan enterprise

@@ -45,9 +45,35 @@ func (f *targetFlags) register(cmd *cobra.Command, local bool) {
 type target struct {
 	client    *auth0.Client
 	meter     *meter
-	plan      string         // its name, for the report
+	plan      string         // its name as it was given
+	access    string         // what the credentials came from
 	allowance func() float64 // share of the allowance used so far, NaN when unknown
 	close     func()
+}
+
+// planName names the plan for the report: of auto, the one that was recognised.
+func (t *target) planName() string {
+	if t.plan != "auto" {
+		return t.plan
+	}
+	if l := t.client.Limiter(); l != nil {
+		if name := l.Snapshot().Plan; name != "" && name != "auto" {
+			return "auto: " + name
+		}
+	}
+	return t.plan
+}
+
+// explain says what to look at when the tenant turned the credentials down.
+// scopes are those that the command needs.
+func (t *target) explain(err error, scopes string) error {
+	switch {
+	case errors.Is(err, auth0.ErrUnauthorized) && t.access != "":
+		return fmt.Errorf("%w; check %s", err, t.access)
+	case errors.Is(err, auth0.ErrForbidden):
+		return fmt.Errorf("%w; the application or token needs the scopes %s", err, scopes)
+	}
+	return err
 }
 
 // attemptTimeout bounds one request, its wait for room left out.
@@ -75,12 +101,13 @@ func (f *targetFlags) connect(sys *system) (*target, error) {
 		return nil, errors.New("no tenant is named: set AUTH0_DOMAIN, give --domain, or try --local")
 	}
 	var access auth0.Option
+	from := auth0.EnvToken
 	id, secret := sys.getenv(auth0.EnvClientID), sys.getenv(auth0.EnvClientSecret)
 	switch token := sys.getenv(auth0.EnvToken); {
 	case token != "":
 		access = auth0.WithToken(token)
 	case id != "" && secret != "":
-		access = auth0.WithClientSecret(id, secret)
+		access, from = auth0.WithClientSecret(id, secret), auth0.EnvClientID+" and "+auth0.EnvClientSecret
 	default:
 		return nil, errors.New("no credentials: set AUTH0_TOKEN, or AUTH0_CLIENT_ID and AUTH0_CLIENT_SECRET")
 	}
@@ -95,7 +122,7 @@ func (f *targetFlags) connect(sys *system) (*target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t.close = idle
+	t.close, t.access = idle, from
 	t.allowance = func() float64 {
 		traffic := t.meter.look()
 		return allowanceUsed(t.client.Limiter().Snapshot(), traffic.lost, traffic.last.Sub(traffic.first))

@@ -214,9 +214,9 @@ func (f *tenantFlags) greet(w io.Writer, tenant *auth0test.Tenant, url string) e
 export AUTH0_DOMAIN=%s
 export AUTH0_CLIENT_ID=%s
 export AUTH0_CLIENT_SECRET=%s
-export AUTH0_TOKEN=%s
 export AUTH0_PLAN=%s
-`, f.plan, url, shellWord(url), auth0test.DefaultClientID, auth0test.DefaultClientSecret, tenant.Token(), shellWord(f.plan))
+export AUTH0_TOKEN=%s
+`, f.plan, url, shellWord(url), auth0test.DefaultClientID, auth0test.DefaultClientSecret, shellWord(f.plan), tenant.Token())
 	return err
 }
 
