@@ -65,7 +65,7 @@ func start(ctx context.Context, headroom string, args ...string) (*server, error
 	for lines.Scan() {
 		if name, value, ok := strings.Cut(strings.TrimPrefix(lines.Text(), "export "), "="); ok {
 			s.env[name] = strings.Trim(value, "'")
-			if name == "AUTH0_PLAN" {
+			if name == "AUTH0_TOKEN" { // the last line
 				s.out = out
 				return s, nil
 			}
