@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -114,13 +115,20 @@ const (
 	ownList   // of such structs
 )
 
-var shapes memo // of *shape
+// shapes are those that were looked at. They are in no sync.Map, whose code the compiler would make anew for this package.
+var shapes struct {
+	sync.RWMutex
+	of map[reflect.Type]*shape
+}
 
 func shapeOf(t reflect.Type) *shape {
-	if s, ok := shapes.load(t); ok {
-		return s.(*shape)
+	shapes.RLock()
+	s := shapes.of[t]
+	shapes.RUnlock()
+	if s != nil {
+		return s
 	}
-	s := &shape{fields: map[string]field{}, variants: map[string]int{}, extra: -1}
+	s = &shape{fields: map[string]field{}, variants: map[string]int{}, extra: -1}
 	for i := range t.NumField() {
 		f := t.Field(i)
 		if f.Name == "Extra" {
@@ -134,7 +142,12 @@ func shapeOf(t reflect.Type) *shape {
 		}
 	}
 	delete(s.variants, "")
-	shapes.store(t, s)
+	shapes.Lock()
+	defer shapes.Unlock()
+	if shapes.of == nil {
+		shapes.of = map[reflect.Type]*shape{}
+	}
+	shapes.of[t] = s
 	return s
 }
 

@@ -54,9 +54,9 @@ func check(t *testing.T, r *Result, own bool) {
 		t.Errorf("%d rejections, want at most %d", r.Rejected, most)
 	}
 	if r.Server == "" {
-		// How much of the allowance was used is a figure of a real clock on a machine
-		// that does other things: the table shows it, and the tests of cmd/headroom
-		// hold 99 % in virtual time.
+		if r.Used < 0.99 {
+			t.Errorf("%.2f %% of the allowance used, want 99", 100*r.Used)
+		}
 		if least := time.Duration(float64(r.Users-50) / 16 * float64(time.Second)); r.Elapsed < least-time.Second/16 {
 			t.Errorf("took %v: the tenant let more pass than it allows in %v", r.Elapsed, least)
 		}
