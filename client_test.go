@@ -280,10 +280,10 @@ func TestDecode(t *testing.T) {
 		At     time.Time                    `json:"at,omitzero"`
 	}
 	for _, tt := range []struct{ in, want, odd string }{
-		{`{"object":{"name":"a","n":1},"list":null,"text":"t"}`, `{"object":{"name":"a","n":1},"text":"t"}`, ""},
+		{`{"object":{"name":"a","n":1},"list":null,"text":"t"}`, `{"object":{"name":"a","n":1},"list":null,"text":"t"}`, ""},
 		{`{"object":{"name":1,"n":2}}`, `{"object":{"name":"","n":2}}`, "object.name: number in place of string"},
 		{`{"object":[],"text":"t"}`, `{"text":"t"}`, "object: array in place of auth0_test.inner"},
-		{`{"object":{"name":1},"list":null,"map":null}`, `{"object":{"name":"","n":0}}`, "object.name: number in place of string"},
+		{`{"object":{"name":1},"list":null,"map":null}`, `{"object":{"name":"","n":0},"list":null,"map":null}`, "object.name: number in place of string"},
 		{`{"list":[{"n":1},{"n":"x","name":"b"},3]}`, `{"list":[{"name":"","n":1},{"name":"b","n":0},{"name":"","n":0}]}`,
 			"list[1].n: string in place of int, list[2]: number in place of auth0_test.inner"},
 		{`{"map":{"a":{"n":"x","name":"b"},"c":4}}`, `{"map":{"a":{"name":"b","n":0}}}`, "map.a.n: string in place of int, map.c: number in place of auth0_test.inner"},

@@ -205,9 +205,16 @@ func piecewise(err error, data []byte, v reflect.Value, path string, report func
 	at := v.Addr().Interface()
 	data = bytes.TrimSpace(data)
 	t := v.Type()
-	if t.Kind() == reflect.Pointer {
-		holder := reflect.New(t.Elem()) // of a value that may be decoded in part
+	var holder reflect.Value // of a value inside v that may be decoded in part
+	switch n, ok := at.(interface{ slot() any }); {
+	case ok:
+		v.SetZero()
+		holder = reflect.ValueOf(n.slot())
+	case t.Kind() == reflect.Pointer:
+		holder = reflect.New(t.Elem())
 		v.Set(holder)
+	}
+	if holder.IsValid() {
 		if !fits(data, holder.Elem(), path, report) {
 			v.SetZero()
 		}

@@ -20,7 +20,7 @@ func (v Connection) ToUpdate() ConnectionUpdate {
 	options := v.Options
 	v.Options, v.EnabledClients = ConnectionOptions{}, nil
 	u := convert[ConnectionUpdate](v)
-	u.Options = nil
+	u.Options = auth0.Null[ConnectionOptions]{}
 	if b, err := json.Marshal(options); err == nil && string(b) != "null" {
 		u.Options = auth0.NullOf(options)
 	}
