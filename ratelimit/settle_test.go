@@ -64,6 +64,13 @@ func TestRejectionRefunds(t *testing.T) {
 			if s := state(t, l, c.by); s.Rejected != 1 || s.NextReady < c.waitFor {
 				t.Errorf("%+v", s)
 			}
+			// What was said is what it takes.
+			began := time.Now()
+			again := acquire(t, l, to("/x/y"))
+			if took := time.Since(began); took != f.Wait {
+				t.Errorf("%s: the next went after %v, where %v was said", c.by, took, f.Wait)
+			}
+			again.Done(accepted())
 		})
 	}
 }
