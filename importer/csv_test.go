@@ -115,6 +115,7 @@ func TestCSV(t *testing.T) {
 		{"mapping to an empty part", "email\na@x.org\n", []string{"x=user_metadata."}, []string{`error: column "x": "user_metadata." is not a field of a user`}},
 		{"mapping to no type", "email\na@x.org\n", []string{"x=user_metadata.a:int"}, []string{`error: column "x": "int" is not a type; write string, number, bool, json, or [] behind the name for a list`}},
 		{"mapping without a field", "email\na@x.org\n", []string{"email"}, []string{`error: "email" does not say what a column is for; write COLUMN=FIELD`}},
+		{"a column mapped twice", "email,x\na@x.org,A\n", []string{"x=name", "x=nickname"}, []string{`error: column "x" is mapped twice; say once what it is for`}},
 		{"mapping of JSON", `{"email":"a@x.org"}`, []string{"a=email"}, []string{"error: input: the input is JSON, and a mapping is for the columns of a CSV"}},
 		{"nothing but a heading", "email\n", nil, nil},
 		{"nothing", "", []string{"a=email"}, nil},

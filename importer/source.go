@@ -13,6 +13,7 @@ import (
 	"iter"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"unicode/utf8"
@@ -49,6 +50,9 @@ func Mapping(pairs ...string) SourceOption {
 	return func(s *Source) {
 		for _, p := range pairs {
 			m, err := parseMapping(p)
+			if err == nil && slices.ContainsFunc(s.mapping, func(o mapped) bool { return o.column == m.column }) {
+				err = fmt.Errorf("column %q is mapped twice; say once what it is for", m.column)
+			}
 			if err != nil && s.err == nil {
 				s.err = err
 			}
