@@ -8,7 +8,9 @@ package speed
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"runtime"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -42,6 +44,9 @@ const (
 	// Floor is two readings of the clock and two rounds of a mutex: what anything
 	// costs that notes when a request begins and when it ends.
 	Floor = "clock and mutex"
+	// FloorRead is that and the three figures of an answer as whole numbers: what
+	// anything costs that also learns from answers, before it has learned.
+	FloorRead = "clock, mutex, 3 headers"
 )
 
 // ceiling is the largest figure that a plan may have: buckets of this size and
@@ -118,7 +123,8 @@ func Cases() []Case {
 		{What: three, Who: Ours, Budget: 150 * time.Nanosecond, Bench: func(b *testing.B) { acquire(b, threeBuckets(), answered(ceiling)) }},
 		{What: three + ", no headers in the answer", Who: Ours, Bench: func(b *testing.B) { acquire(b, threeBuckets(), unheaded()) }},
 		{What: three, Who: Rate, Bench: func(b *testing.B) { reserve(b, 3) }},
-		{What: three, Who: Floor, Bench: clockAndMutex},
+		{What: three, Who: Floor, Bench: func(b *testing.B) { clockAndMutex(b, nil) }},
+		{What: three, Who: FloorRead, Bench: func(b *testing.B) { clockAndMutex(b, answered(ceiling).Header) }},
 		{What: three + many, Who: Ours, Bench: func(b *testing.B) { acquireParallel(b, threeBuckets()) }},
 		{What: three + many, Who: Rate, Bench: func(b *testing.B) { reserveParallel(b, 3) }},
 		{What: queued, Who: Ours, Bench: handOff},
@@ -156,7 +162,7 @@ func acquireParallel(b *testing.B, r ratelimit.Request) {
 	})
 }
 
-func clockAndMutex(b *testing.B) {
+func clockAndMutex(b *testing.B, answer http.Header) {
 	var mu sync.Mutex
 	start, sum := time.Now(), time.Duration(0)
 	b.ReportAllocs()
@@ -165,6 +171,14 @@ func clockAndMutex(b *testing.B) {
 			mu.Lock()
 			sum += time.Since(start)
 			mu.Unlock()
+		}
+		if answer == nil {
+			continue
+		}
+		for _, name := range [...]string{"X-Ratelimit-Limit", "X-Ratelimit-Remaining", "X-Ratelimit-Reset"} {
+			if _, err := strconv.ParseInt(answer[name][0], 10, 64); err != nil {
+				b.Fatal(err)
+			}
 		}
 	}
 }
