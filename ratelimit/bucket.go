@@ -52,6 +52,7 @@ type bucket struct {
 
 	blocked    int64 // ns: nothing is admitted before
 	base       int64 // units of floor without head
+	cover      int64 // ns that base is worth, beyond a step of the server's clock
 	headroom   int64 // units of floor against foreign traffic
 	rejects    int64 // tokens of extra head after unexpected rejections
 	rejectsAt  int64 // ns, when rejects last changed

@@ -98,6 +98,9 @@ func (l *Limiter) learn(b *bucket, m *mark, sentAt, now, rem int64) {
 	if open := b.sent - m.done; open*b.unit > 2*b.unit+5*b.gains(now-sentAt)/2 {
 		return // one of a burst, which arrives in any order
 	}
+	if now-sentAt > rttMost {
+		return // nobody knows when in all that time the server looked
+	}
 	prev := *s
 	*s = observation{true, m.seq, sentAt, now, rem, b.void}
 	if !prev.ok {
@@ -270,6 +273,7 @@ func (l *Limiter) refresh(b *bucket, now int64) {
 		b.slow = b.inc >> 12 // 244 ppm: more than a disciplined clock is off
 	}
 	b.base = max(0, min(base, top))
+	b.cover = max(0, b.base-b.gains(b.tick)) / max(b.gain, b.inc)
 	head := b.head(l.rtt.p95)
 	if !b.crawls() {
 		head += b.rejectsNow(now) // a slow bucket's next token is later than it lasts

@@ -21,6 +21,10 @@ const (
 	rttUnit   = 16 // bins begin at 2^16 ns, about 65 us
 	rttWeight = 8  // of an answer when it is new
 	rttFirst  = int64(200 * time.Millisecond)
+
+	// rttMost is the upper edge of the last bin, 2^37 ns or about 137 s: longer
+	// times are not told apart.
+	rttMost = int64(8) << (168 / 8) << (rttUnit - 3)
 )
 
 func newRoundTrips() roundTrips { return roundTrips{p95: rttFirst, round: 1} }

@@ -125,8 +125,10 @@ func (l *Limiter) settle(t *Ticket, o *Outcome, now int64) Feedback {
 	}
 	for i := range n {
 		b := t.c.buckets[i]
-		if o.Sent && !o.Answered && b.slots == nil {
-			b.advance(now) // it may be charged only now: what came meanwhile was lost if the bucket was full
+		if b.slots == nil {
+			// It may have been charged only just now: until then the bucket may have
+			// been full, and what came meanwhile is lost, but for what the floor covers.
+			b.advance(now - b.cover)
 		}
 		b.done++
 		if o.Answered {
