@@ -2119,17 +2119,30 @@ type ConnectionUpdate struct {
 	CrossAppAccessResourceApp   auth0.Null[ConnectionResourceAppSet] `json:"cross_app_access_resource_app,omitzero"`
 }
 
+// ConnectionUpstreamAlias is the alias of [ConnectionUpstreamItem].
+type ConnectionUpstreamAlias string
+
+// Values of ConnectionUpstreamAlias. The API may know others.
+const (
+	ConnectionUpstreamAliasACRValues    ConnectionUpstreamAlias = "acr_values"
+	ConnectionUpstreamAliasAudience     ConnectionUpstreamAlias = "audience"
+	ConnectionUpstreamAliasClientID     ConnectionUpstreamAlias = "client_id"
+	ConnectionUpstreamAliasDisplay      ConnectionUpstreamAlias = "display"
+	ConnectionUpstreamAliasIDTokenHint  ConnectionUpstreamAlias = "id_token_hint"
+	ConnectionUpstreamAliasLoginHint    ConnectionUpstreamAlias = "login_hint"
+	ConnectionUpstreamAliasMaxAge       ConnectionUpstreamAlias = "max_age"
+	ConnectionUpstreamAliasPrompt       ConnectionUpstreamAlias = "prompt"
+	ConnectionUpstreamAliasResource     ConnectionUpstreamAlias = "resource"
+	ConnectionUpstreamAliasResponseMode ConnectionUpstreamAlias = "response_mode"
+	ConnectionUpstreamAliasResponseType ConnectionUpstreamAlias = "response_type"
+	ConnectionUpstreamAliasUILocales    ConnectionUpstreamAlias = "ui_locales"
+)
+
 // ConnectionUpstreamItem is a value in the upstream_params of [ConnectionOptionsAD], [ConnectionOptionsADFS] and 22 more.
-// Exactly one field is set; which one is told by the  beside it.
 type ConnectionUpstreamItem struct {
-	Raw json.RawMessage // a variant that is not among the above, or one that came without what tells it
+	Alias *ConnectionUpstreamAlias `json:"alias,omitempty"`
+	Value *string                  `json:"value,omitempty"`
 }
-
-// UnmarshalJSON implements json.Unmarshaler.
-func (v *ConnectionUpstreamItem) UnmarshalJSON(b []byte) error { return keepRaw(b, &v.Raw) }
-
-// MarshalJSON implements json.Marshaler.
-func (v ConnectionUpstreamItem) MarshalJSON() ([]byte, error) { return encodeUnion(v, v.Raw) }
 
 // ConnectionUsernameAllowedTypes is the allowed_types of [ConnectionUsernameValidation].
 type ConnectionUsernameAllowedTypes struct {

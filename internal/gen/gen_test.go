@@ -87,6 +87,9 @@ func TestDescription(t *testing.T) {
 		}
 		for _, typ := range f.Types {
 			checkName(t, typ.Name)
+			if typ.Kind == "union" && len(typ.Variants) == 0 {
+				t.Errorf("union %s has no variants", typ.Name)
+			}
 		}
 	}
 }

@@ -21,6 +21,9 @@ func (r *resolver) resolve(n *node) {
 	for _, f := range n.fields {
 		r.resolve(f.node)
 	}
+	for _, v := range n.variants { // of a union that was resolved when it was built
+		r.resolve(v.node)
+	}
 	if n.kind != kUnion || n.resolved {
 		return
 	}
