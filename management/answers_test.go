@@ -25,6 +25,7 @@ func answerOf(t *testing.T, s sample, out []reflect.Value) (any, bool) {
 	if v.Kind() == reflect.Pointer && strings.HasPrefix(v.Type().Elem().Name(), "Page[") {
 		v = v.Elem().FieldByName("Items")
 	}
+	forgetRaw(v)
 	b, err := json.Marshal(v.Interface())
 	if err != nil {
 		t.Errorf("%s: the answer does not encode: %v", s.Op, err)

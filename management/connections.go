@@ -799,7 +799,7 @@ type ConnectionOptions struct {
 	Yahoo               *ConnectionOptionsSocial              `when:"yahoo"`
 	Yandex              *ConnectionOptionsSocial              `when:"yandex"`
 
-	Raw json.RawMessage // a variant that is not among the above, or one that came without what tells it
+	Raw json.RawMessage // all of it, as it came: what the field above has no place for is sent from here
 }
 
 // UnmarshalJSON implements json.Unmarshaler.

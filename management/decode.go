@@ -409,11 +409,16 @@ func choose(union reflect.Value, text []byte, when string) error {
 	}
 	variant.Set(reflect.New(variant.Type().Elem()))
 	if s := shapeOf(variant.Type().Elem()); s.extra >= 0 {
-		if extra, ok := reflect.TypeAssert[*map[string]json.RawMessage](variant.Elem().Field(s.extra).Addr()); ok {
-			return decodeOpen(text, variant.Interface(), extra)
-		}
+		union.FieldByName("Raw").SetBytes(bytes.Clone(text))
+		return decodeVariant(text, variant)
 	}
 	return auth0.Decode(text, variant.Interface())
+}
+
+// decodeVariant decodes what has the field Extra. variant is a pointer to it.
+func decodeVariant(text []byte, variant reflect.Value) error {
+	extra, _ := reflect.TypeAssert[*map[string]json.RawMessage](variant.Elem().FieldByName("Extra").Addr())
+	return decodeOpen(text, variant.Interface(), extra)
 }
 
 // keepRaw is what a union decodes to by itself: its variant is not known before the object around it is.
@@ -453,8 +458,8 @@ func encodeUnion(union any, raw json.RawMessage) ([]byte, error) {
 			continue
 		}
 		if field := v.Field(i); field.Kind() == reflect.Pointer && field.Elem().Kind() == reflect.Struct {
-			if extra := field.Elem().FieldByName("Extra"); extra.IsValid() {
-				return encodeOpen(field.Elem().Interface(), extra.Interface().(map[string]json.RawMessage))
+			if field.Elem().FieldByName("Extra").IsValid() {
+				return encodeVariant(field, raw)
 			}
 		}
 		return json.Marshal(v.Field(i).Interface())
@@ -463,6 +468,54 @@ func encodeUnion(union any, raw json.RawMessage) ([]byte, error) {
 		return []byte("null"), nil
 	}
 	return raw, nil
+}
+
+// encodeVariant encodes what has the field Extra, and which came as raw unless that is empty. variant is a pointer to it.
+func encodeVariant(variant reflect.Value, raw json.RawMessage) ([]byte, error) {
+	encode := func(v reflect.Value) ([]byte, error) {
+		extra, _ := reflect.TypeAssert[map[string]json.RawMessage](v.Elem().FieldByName("Extra"))
+		return encodeOpen(v.Elem().Interface(), extra)
+	}
+	now, err := encode(variant)
+	if err != nil || len(raw) == 0 {
+		return now, err
+	}
+	old := reflect.New(variant.Type().Elem())
+	if err := new(misfits).add("", decodeVariant(raw, old)); err != nil {
+		return nil, err
+	}
+	was, err := encode(old)
+	if err != nil {
+		return nil, err
+	}
+	return asItCame(now, was, raw)
+}
+
+// asItCame returns now, in which what is as it was is put as it came: with the fields that its type does not have, and the values that
+// did not fit theirs. was is the text of what raw was decoded to.
+func asItCame(now, was, raw json.RawMessage) (json.RawMessage, error) {
+	if bytes.Equal(now, was) {
+		return raw, nil
+	}
+	var is, had, came map[string]json.RawMessage
+	if json.Unmarshal(now, &is) != nil || json.Unmarshal(was, &had) != nil || json.Unmarshal(raw, &came) != nil || is == nil {
+		return now, nil // no objects: the caller's word counts
+	}
+	for name, value := range came {
+		new, still := is[name]
+		old, known := had[name]
+		switch {
+		case known && still:
+			value, err := asItCame(new, old, value)
+			if err != nil {
+				return nil, err
+			}
+			is[name] = value
+		case !known && !still:
+			is[name] = value
+		}
+	}
+	return json.Marshal(is)
 }
 
 // eachMember hands the members of an object to visit: the quoted name, and the text of the value, of which only the extent is checked.

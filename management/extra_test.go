@@ -269,6 +269,23 @@ func TestToUpdate(t *testing.T) {
 			o.Auth0.DisableSignup = new(true)
 			return up
 		}, `{"realms":["db"],"options":{"import_mode":false,"disable_signup":true,"mine":{"x":1},"passwordPolicy":"good"},"metadata":{"k":"v"}}`},
+		{"connection with what its type does not know", func(t *testing.T) any {
+			t.Helper()
+			var c Connection
+			err := auth0.Decode([]byte(`{"id":"con_1","strategy":"auth0","options":{"customScripts":{"login":"a","delete":"b","invite":"c"},"attributes":{"email":{"unique":true,"kind":"x"}},
+				"mfa":{"active":true,"new":1},"import_mode":"yes","precedence":["email",7],"realm_fallback":true,"password_history":{"enable":true,"old":2}}}`), &c)
+			if _, odd := errors.AsType[*auth0.PartialError](err); !odd {
+				t.Fatal(err)
+			}
+			up := c.ToUpdate()
+			o, _ := auth0.ValueOf(up.Options)
+			o.Auth0.CustomScripts.Login, o.Auth0.CustomScripts.Delete = new("A"), nil
+			o.Auth0.MFA, o.Auth0.RealmFallback = nil, nil
+			o.Auth0.DisableSignup = new(true)
+			o.Auth0.PasswordHistory = auth0.NullValue[ConnectionPasswordHistoryOptions]()
+			return up
+		}, `{"options":{"customScripts":{"login":"A","invite":"c"},"attributes":{"email":{"unique":true,"kind":"x"}},
+			"import_mode":"yes","precedence":["email",7],"disable_signup":true,"password_history":null}}`},
 		{"connection without options", func(t *testing.T) any {
 			t.Helper()
 			var c Connection

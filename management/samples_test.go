@@ -195,6 +195,7 @@ func invoke(t *testing.T, fn reflect.Value, s sample, body json.RawMessage, opts
 			if err := json.Unmarshal(body, v.Interface()); err != nil {
 				t.Fatalf("%s: a body that the API takes does not fit %s: %v", s.Op, in, err)
 			}
+			forgetRaw(v.Elem())
 			args = append(args, v.Elem())
 		}
 	}
@@ -205,6 +206,38 @@ func invoke(t *testing.T, fn reflect.Value, s sample, body json.RawMessage, opts
 		args = append(args, reflect.ValueOf(o))
 	}
 	return fn.Call(args)
+}
+
+// forgetRaw empties Raw wherever a variant is set, so that what is encoded is what the fields hold, and not what came.
+func forgetRaw(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Pointer:
+		if !v.IsNil() {
+			forgetRaw(v.Elem())
+		}
+	case reflect.Slice:
+		for i := range v.Len() {
+			forgetRaw(v.Index(i))
+		}
+	case reflect.Struct:
+		if null, ok := reflect.TypeAssert[auth0.Null[ConnectionOptions]](v); ok {
+			if o, ok := auth0.ValueOf(null); ok {
+				forgetRaw(reflect.ValueOf(&o))
+				v.Set(reflect.ValueOf(auth0.NullOf(o)))
+			}
+			return
+		}
+		variant := false
+		for i := range v.NumField() {
+			if f := v.Type().Field(i); f.IsExported() {
+				forgetRaw(v.Field(i))
+				variant = variant || f.Tag.Get("when") != "" && !v.Field(i).IsNil()
+			}
+		}
+		if variant {
+			v.FieldByName("Raw").SetZero()
+		}
+	}
 }
 
 func fillQuery(t *testing.T, p reflect.Value, s sample) {

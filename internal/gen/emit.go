@@ -879,7 +879,11 @@ func (e *emitter) union(t *Type) {
 		}
 		e.printf("%s %s `when:%q`\n", v.Go, gt, strings.Join(v.When, "|"))
 	}
-	e.printf("\nRaw json.RawMessage // a variant that is not among the above, or one that came without what tells it\n}\n\n")
+	raw := "a variant that is not among the above, or one that came without what tells it"
+	if slices.ContainsFunc(t.Variants, func(v Variant) bool { return e.api.types[v.Type] != nil && e.api.types[v.Type].Extra }) {
+		raw = "all of it, as it came: what the field above has no place for is sent from here"
+	}
+	e.printf("\nRaw json.RawMessage // %s\n}\n\n", raw)
 	e.printf("// UnmarshalJSON implements json.Unmarshaler.\nfunc (v *%s) UnmarshalJSON(b []byte) error { return keepRaw(b, &v.Raw) }\n\n", t.Name)
 	e.printf("// MarshalJSON implements json.Marshaler.\nfunc (v %s) MarshalJSON() ([]byte, error) { return encodeUnion(v, v.Raw) }\n\n", t.Name)
 }
