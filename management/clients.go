@@ -4,6 +4,7 @@ package management
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"time"
 
@@ -371,6 +372,21 @@ type ClientAddonAWS struct {
 	Principal         *string `json:"principal,omitempty"`
 	Role              *string `json:"role,omitempty"`
 	LifetimeInSeconds *int    `json:"lifetime_in_seconds,omitempty"` // 900-43200
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonAWS) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonAWS
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonAWS) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonAWS
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonAzureBlob is the azure_blob of [ClientAddons].
@@ -388,6 +404,21 @@ type ClientAddonAzureBlob struct {
 	ContainerWrite   *bool   `json:"container_write,omitempty"`
 	ContainerDelete  *bool   `json:"container_delete,omitempty"`
 	ContainerList    *bool   `json:"container_list,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonAzureBlob) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonAzureBlob
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonAzureBlob) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonAzureBlob
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonAzureSB is the azure_sb of [ClientAddons].
@@ -397,16 +428,61 @@ type ClientAddonAzureSB struct {
 	SasKey     *string `json:"sasKey,omitempty"`
 	EntityPath *string `json:"entityPath,omitempty"`
 	Expiration *int    `json:"expiration,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonAzureSB) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonAzureSB
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonAzureSB) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonAzureSB
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonEchoSign is the echosign of [ClientAddons].
 type ClientAddonEchoSign struct {
 	Domain *string `json:"domain,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonEchoSign) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonEchoSign
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonEchoSign) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonEchoSign
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonEgnyte is the egnyte of [ClientAddons].
 type ClientAddonEgnyte struct {
 	Domain *string `json:"domain,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonEgnyte) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonEgnyte
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonEgnyte) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonEgnyte
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonFirebase is the firebase of [ClientAddons].
@@ -416,6 +492,21 @@ type ClientAddonFirebase struct {
 	PrivateKey        *string `json:"private_key,omitempty"`
 	ClientEmail       *string `json:"client_email,omitempty"`
 	LifetimeInSeconds *int    `json:"lifetime_in_seconds,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonFirebase) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonFirebase
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonFirebase) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonFirebase
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonLayer is the layer of [ClientAddons].
@@ -425,27 +516,102 @@ type ClientAddonLayer struct {
 	PrivateKey string  `json:"privateKey"` // required
 	Principal  *string `json:"principal,omitempty"`
 	Expiration *int    `json:"expiration,omitempty"` // >=0
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonLayer) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonLayer
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonLayer) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonLayer
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonMSCRM is the mscrm of [ClientAddons].
 type ClientAddonMSCRM struct {
 	URL string `json:"url"` // required
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonMSCRM) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonMSCRM
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonMSCRM) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonMSCRM
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonNewRelic is the newrelic of [ClientAddons].
 type ClientAddonNewRelic struct {
 	Account *string `json:"account,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonNewRelic) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonNewRelic
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonNewRelic) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonNewRelic
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonOffice365 is the office365 of [ClientAddons].
 type ClientAddonOffice365 struct {
 	Domain     *string `json:"domain,omitempty"`
 	Connection *string `json:"connection,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonOffice365) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonOffice365
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonOffice365) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonOffice365
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonRMS is the rms of [ClientAddons].
 type ClientAddonRMS struct {
 	URL string `json:"url"` // required
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonRMS) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonRMS
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonRMS) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonRMS
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonSAML is the samlp of [ClientAddons].
@@ -466,6 +632,21 @@ type ClientAddonSAML struct {
 	NameIdentifierFormat           *string        `json:"nameIdentifierFormat,omitempty"`
 	NameIdentifierProbes           []string       `json:"nameIdentifierProbes,omitzero"`
 	AuthnContextClassRef           *string        `json:"authnContextClassRef,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonSAML) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonSAML
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonSAML) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonSAML
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonSAPAPI is the sap_api of [ClientAddons].
@@ -476,17 +657,62 @@ type ClientAddonSAPAPI struct {
 	Scope                *string `json:"scope,omitempty"`
 	ServicePassword      *string `json:"servicePassword,omitempty"`
 	NameIdentifierFormat *string `json:"nameIdentifierFormat,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonSAPAPI) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonSAPAPI
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonSAPAPI) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonSAPAPI
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonSSOIntegration is the sso_integration of [ClientAddons].
 type ClientAddonSSOIntegration struct {
 	Name    *string `json:"name,omitempty"`
 	Version *string `json:"version,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonSSOIntegration) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonSSOIntegration
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonSSOIntegration) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonSSOIntegration
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonSalesforce is the salesforce of [ClientAddons].
 type ClientAddonSalesforce struct {
 	EntityID *string `json:"entity_id,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonSalesforce) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonSalesforce
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonSalesforce) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonSalesforce
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonSalesforceAPI is the salesforce_api of [ClientAddons].
@@ -495,43 +721,163 @@ type ClientAddonSalesforceAPI struct {
 	Principal           *string `json:"principal,omitempty"`
 	CommunityName       *string `json:"communityName,omitempty"`
 	CommunityURLSection *string `json:"community_url_section,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonSalesforceAPI) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonSalesforceAPI
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonSalesforceAPI) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonSalesforceAPI
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonSentry is the sentry of [ClientAddons].
 type ClientAddonSentry struct {
 	OrgSlug *string `json:"org_slug,omitempty"`
 	BaseURL *string `json:"base_url,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonSentry) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonSentry
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonSentry) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonSentry
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonSharePoint is the sharepoint of [ClientAddons].
 type ClientAddonSharePoint struct {
 	URL         *string `json:"url,omitempty"`
 	ExternalURL Strings `json:"external_url,omitzero"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonSharePoint) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonSharePoint
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonSharePoint) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonSharePoint
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonSlack is the slack of [ClientAddons].
 type ClientAddonSlack struct {
 	Team string `json:"team"` // required
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonSlack) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonSlack
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonSlack) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonSlack
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonSpringCM is the springcm of [ClientAddons].
 type ClientAddonSpringCM struct {
 	Acsurl *string `json:"acsurl,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonSpringCM) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonSpringCM
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonSpringCM) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonSpringCM
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonWAMS is the wams of [ClientAddons].
 type ClientAddonWAMS struct {
 	Masterkey *string `json:"masterkey,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonWAMS) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonWAMS
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonWAMS) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonWAMS
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonZendesk is the zendesk of [ClientAddons].
 type ClientAddonZendesk struct {
 	AccountName *string `json:"accountName,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonZendesk) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonZendesk
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonZendesk) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonZendesk
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddonZoom is the zoom of [ClientAddons].
 type ClientAddonZoom struct {
 	Account *string `json:"account,omitempty"`
+
+	// Extra holds the fields that are not among the above.
+	Extra map[string]json.RawMessage `json:"-"`
+}
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *ClientAddonZoom) UnmarshalJSON(b []byte) error {
+	type plain ClientAddonZoom
+	return decodeOpen(b, (*plain)(v), &v.Extra)
+}
+
+// MarshalJSON implements json.Marshaler.
+func (v ClientAddonZoom) MarshalJSON() ([]byte, error) {
+	type plain ClientAddonZoom
+	return encodeOpen(plain(v), v.Extra)
 }
 
 // ClientAddons is the addons of [Client], [ClientCreate] and [ClientUpdate].

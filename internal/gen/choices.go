@@ -37,7 +37,7 @@ var mayBeEmpty = map[string]bool{"font_url": true, "logo_url": true, "background
 
 // extensible reports whether a type keeps the fields it does not know: those that tenants and identity providers add to.
 func extensible(name string) bool {
-	return name == "User" || name == "Log" || name == "UserProfileData" || name == "EmailProviderCredentialsSet" || name == "EventStreamWebhookAuthorization" || strings.HasPrefix(name, "ConnectionOptions")
+	return name == "User" || name == "Log" || name == "UserProfileData" || name == "EmailProviderCredentialsSet" || name == "EventStreamWebhookAuthorization" || strings.HasPrefix(name, "ConnectionOptions") || strings.HasPrefix(name, "ClientAddon")
 }
 
 // mergeAlways are places where one struct reads better than a union, although the variants have little in common.
