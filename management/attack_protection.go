@@ -440,7 +440,7 @@ type PhoneProtectionUpdate struct {
 // SuspiciousIPThrottlingPreLoginStage is the pre-login of [SuspiciousIPThrottlingStage].
 type SuspiciousIPThrottlingPreLoginStage struct {
 	MaxAttempts *int `json:"max_attempts,omitempty"` // 1-2500
-	Rate        *int `json:"rate,omitempty"`         // 34560-8.64e+07
+	Rate        *int `json:"rate,omitempty"`         // 34560-86400000
 }
 
 // SuspiciousIPThrottlingSettings is what [SuspiciousIPThrottlingService.Get] and [SuspiciousIPThrottlingService.Update] return.

@@ -160,6 +160,6 @@ type TokenQuota struct {
 // TokenQuotaClientCredentials is the client_credentials of [TokenQuota] and [TokenQuotaConfiguration].
 type TokenQuotaClientCredentials struct {
 	Enforce *bool `json:"enforce,omitempty"`
-	PerDay  *int  `json:"per_day,omitempty"`  // 1-2.147483647e+09
-	PerHour *int  `json:"per_hour,omitempty"` // 1-2.147483647e+09
+	PerDay  *int  `json:"per_day,omitempty"`  // 1-2147483647
+	PerHour *int  `json:"per_hour,omitempty"` // 1-2147483647
 }

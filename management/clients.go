@@ -1407,7 +1407,7 @@ type ClientRefreshTokenConfiguration struct {
 	RotationType              RefreshTokenRotationType               `json:"rotation_type"`            // required
 	ExpirationType            RefreshTokenExpirationType             `json:"expiration_type"`          // required
 	Leeway                    *int                                   `json:"leeway,omitempty"`         // >=0
-	TokenLifetime             *int                                   `json:"token_lifetime,omitempty"` // 1-1.57788e+08
+	TokenLifetime             *int                                   `json:"token_lifetime,omitempty"` // 1-157788000
 	InfiniteTokenLifetime     *bool                                  `json:"infinite_token_lifetime,omitempty"`
 	IdleTokenLifetime         *int                                   `json:"idle_token_lifetime,omitempty"` // >=1
 	InfiniteIdleTokenLifetime *bool                                  `json:"infinite_idle_token_lifetime,omitempty"`

@@ -2193,7 +2193,7 @@ const (
 // DirectoryGroup is what [DirectoryProvisioningService.ListSynchronizedGroups] returns.
 type DirectoryGroup struct {
 	ID                 string  `json:"id"`                             // required; 1-32 chars
-	DirectMembersCount *int    `json:"direct_members_count,omitempty"` // 0-2.147483647e+09
+	DirectMembersCount *int    `json:"direct_members_count,omitempty"` // 0-2147483647
 	Email              *string `json:"email,omitempty"`                // <=254 chars
 	Name               *string `json:"name,omitempty"`                 // <=150 chars
 }

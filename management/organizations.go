@@ -960,7 +960,7 @@ type OrganizationInvitationCreate struct {
 	ConnectionID        *string                       `json:"connection_id,omitempty"`
 	AppMetadata         map[string]any                `json:"app_metadata,omitzero"`
 	UserMetadata        map[string]any                `json:"user_metadata,omitzero"`
-	TTLSec              *int                          `json:"ttl_sec,omitempty"` // 0-2.592e+06
+	TTLSec              *int                          `json:"ttl_sec,omitempty"` // 0-2592000
 	Roles               []string                      `json:"roles,omitzero"`    // >=1 items
 	SendInvitationEmail *bool                         `json:"send_invitation_email,omitempty"`
 }

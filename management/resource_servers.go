@@ -150,7 +150,7 @@ type ResourceServerCreate struct {
 	AllowOfflineAccess                        *bool                                         `json:"allow_offline_access,omitempty"`
 	AllowOnlineAccess                         *bool                                         `json:"allow_online_access,omitempty"`
 	AllowOnlineAccessWithEphemeralSessions    *bool                                         `json:"allow_online_access_with_ephemeral_sessions,omitempty"`
-	TokenLifetime                             *int                                          `json:"token_lifetime,omitempty"` // 0-2.592e+06
+	TokenLifetime                             *int                                          `json:"token_lifetime,omitempty"` // 0-2592000
 	TokenDialect                              *ResourceServerTokenDialectSchema             `json:"token_dialect,omitempty"`
 	SkipConsentForVerifiableFirstPartyClients *bool                                         `json:"skip_consent_for_verifiable_first_party_clients,omitempty"`
 	EnforcePolicies                           *bool                                         `json:"enforce_policies,omitempty"`
@@ -238,7 +238,7 @@ type ResourceServerUpdate struct {
 	AllowOfflineAccess                        *bool                                         `json:"allow_offline_access,omitempty"`
 	AllowOnlineAccess                         *bool                                         `json:"allow_online_access,omitempty"`
 	AllowOnlineAccessWithEphemeralSessions    *bool                                         `json:"allow_online_access_with_ephemeral_sessions,omitempty"`
-	TokenLifetime                             *int                                          `json:"token_lifetime,omitempty"` // 0-2.592e+06
+	TokenLifetime                             *int                                          `json:"token_lifetime,omitempty"` // 0-2592000
 	TokenDialect                              *ResourceServerTokenDialectSchema             `json:"token_dialect,omitempty"`
 	EnforcePolicies                           *bool                                         `json:"enforce_policies,omitempty"`
 	TokenEncryption                           auth0.Null[ResourceServerTokenEncryption]     `json:"token_encryption,omitzero"`

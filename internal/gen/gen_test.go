@@ -87,6 +87,11 @@ func TestDescription(t *testing.T) {
 		}
 		for _, typ := range f.Types {
 			checkName(t, typ.Name)
+			for _, fl := range typ.Fields {
+				if strings.Contains(fl.Limits, "e+") {
+					t.Errorf("%s.%s: the limits %s are no plain numbers", typ.Name, fl.Name, fl.Limits)
+				}
+			}
 			if typ.Kind == "union" && len(typ.Variants) == 0 {
 				t.Errorf("union %s has no variants", typ.Name)
 			}

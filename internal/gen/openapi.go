@@ -7,6 +7,7 @@ import (
 	"os"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -408,11 +409,11 @@ func (b *builder) limits(s *schema) string {
 		}
 		return *p
 	}
-	deref64 := func(p *float64) float64 {
+	deref64 := func(p *float64) string {
 		if p == nil {
-			return 0
+			return ""
 		}
-		return *p
+		return strconv.FormatFloat(*p, 'f', -1, 64)
 	}
 	add(deref(s.MinLength), deref(s.MaxLength), s.MinLength != nil && *s.MinLength > 0, s.MaxLength != nil, " chars")
 	add(deref(s.MinItems), deref(s.MaxItems), s.MinItems != nil && *s.MinItems > 0, s.MaxItems != nil, " items")
