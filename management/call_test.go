@@ -92,7 +92,7 @@ func TestUnset(t *testing.T) {
 		{"cleared", UserUpdate{Nickname: auth0.NullValue[string](), Name: auth0.NullOf("")}, `{"nickname":null,"name":""}`},
 		{"an empty list", ClientUpdate{Callbacks: []string{}}, `{"callbacks":[]}`},
 		{"a required list, empty", RoleIDs{Roles: []string{}}, `{"roles":[]}`},
-		{"a union", ConnectionCreate{Name: "db", Strategy: "auth0", Options: &ConnectionOptions{Auth0: &ConnectionOptionsAuth0{DisableSignup: new(true)}}},
+		{"a union", ConnectionCreate{Name: "db", Strategy: ConnectionStrategyAuth0, Options: &ConnectionOptions{Auth0: &ConnectionOptionsAuth0{DisableSignup: new(true)}}},
 			`{"name":"db","strategy":"auth0","options":{"disable_signup":true}}`},
 		{"a union with fields of one's own", ConnectionOptions{Auth0: &ConnectionOptionsAuth0{Extra: map[string]json.RawMessage{"mine": json.RawMessage("1"), "disable_signup": json.RawMessage("2")}}},
 			`{"mine":1}`},

@@ -532,7 +532,7 @@ type ConnectionConnectedAccountsPurpose struct {
 type ConnectionCreate struct {
 	Name                        string                              `json:"name"`                   // required; <=128 chars
 	DisplayName                 *string                             `json:"display_name,omitempty"` // <=128 chars
-	Strategy                    TicketIdentityProvider              `json:"strategy"`               // required
+	Strategy                    ConnectionStrategy                  `json:"strategy"`               // required
 	Options                     *ConnectionOptions                  `json:"options,omitempty"`
 	EnabledClients              []string                            `json:"enabled_clients,omitzero"`
 	IsDomainConnection          *bool                               `json:"is_domain_connection,omitempty"`

@@ -101,7 +101,7 @@ func ExampleUserIdentitiesService_Link() {
 		Connection: auth0test.DefaultConnection, Email: new("ann@work.example.com"), Password: new("made-up"), UserID: new("work"),
 	}))
 	identities, err := api.Users.Identities.Link(ctx, user.UserID, management.UserIdentityLink{
-		Provider: new(management.TicketIdentityProvider("auth0")), UserID: new(management.Text("work")),
+		Provider: new(management.IdentityProvider("auth0")), UserID: new(management.Text("work")),
 	})
 	if err != nil {
 		fmt.Println(err)

@@ -93,6 +93,68 @@ func (s *JobErrorsService) Get(ctx context.Context, id string, opts ...auth0.Req
 	return v, err
 }
 
+// IdentityProvider is the provider of [TicketIdentityRef] and [UserIdentityLink].
+type IdentityProvider string
+
+// Values of IdentityProvider. The API may know others.
+const (
+	IdentityProviderAD                  IdentityProvider = "ad"
+	IdentityProviderADFS                IdentityProvider = "adfs"
+	IdentityProviderAmazon              IdentityProvider = "amazon"
+	IdentityProviderApple               IdentityProvider = "apple"
+	IdentityProviderDropbox             IdentityProvider = "dropbox"
+	IdentityProviderBitbucket           IdentityProvider = "bitbucket"
+	IdentityProviderAuth0OIDC           IdentityProvider = "auth0-oidc"
+	IdentityProviderAuth0               IdentityProvider = "auth0"
+	IdentityProviderBaidu               IdentityProvider = "baidu"
+	IdentityProviderBitly               IdentityProvider = "bitly"
+	IdentityProviderBox                 IdentityProvider = "box"
+	IdentityProviderCustom              IdentityProvider = "custom"
+	IdentityProviderDaccount            IdentityProvider = "daccount"
+	IdentityProviderDwolla              IdentityProvider = "dwolla"
+	IdentityProviderEmail               IdentityProvider = "email"
+	IdentityProviderEvernoteSandbox     IdentityProvider = "evernote-sandbox"
+	IdentityProviderEvernote            IdentityProvider = "evernote"
+	IdentityProviderExact               IdentityProvider = "exact"
+	IdentityProviderFacebook            IdentityProvider = "facebook"
+	IdentityProviderFitbit              IdentityProvider = "fitbit"
+	IdentityProviderGitHub              IdentityProvider = "github"
+	IdentityProviderGoogleApps          IdentityProvider = "google-apps"
+	IdentityProviderGoogleOAuth2        IdentityProvider = "google-oauth2"
+	IdentityProviderInstagram           IdentityProvider = "instagram"
+	IdentityProviderIP                  IdentityProvider = "ip"
+	IdentityProviderLine                IdentityProvider = "line"
+	IdentityProviderLinkedIn            IdentityProvider = "linkedin"
+	IdentityProviderOAuth1              IdentityProvider = "oauth1"
+	IdentityProviderOAuth2              IdentityProvider = "oauth2"
+	IdentityProviderOffice365           IdentityProvider = "office365"
+	IdentityProviderOIDC                IdentityProvider = "oidc"
+	IdentityProviderOkta                IdentityProvider = "okta"
+	IdentityProviderPayPal              IdentityProvider = "paypal"
+	IdentityProviderPayPalSandbox       IdentityProvider = "paypal-sandbox"
+	IdentityProviderPingFederate        IdentityProvider = "pingfederate"
+	IdentityProviderPlanningcenter      IdentityProvider = "planningcenter"
+	IdentityProviderSalesforceCommunity IdentityProvider = "salesforce-community"
+	IdentityProviderSalesforceSandbox   IdentityProvider = "salesforce-sandbox"
+	IdentityProviderSalesforce          IdentityProvider = "salesforce"
+	IdentityProviderSAMLP               IdentityProvider = "samlp"
+	IdentityProviderSharePoint          IdentityProvider = "sharepoint"
+	IdentityProviderShopify             IdentityProvider = "shopify"
+	IdentityProviderShop                IdentityProvider = "shop"
+	IdentityProviderSMS                 IdentityProvider = "sms"
+	IdentityProviderSoundcloud          IdentityProvider = "soundcloud"
+	IdentityProviderThirtysevensignals  IdentityProvider = "thirtysevensignals"
+	IdentityProviderTwitter             IdentityProvider = "twitter"
+	IdentityProviderUntappd             IdentityProvider = "untappd"
+	IdentityProviderVkontakte           IdentityProvider = "vkontakte"
+	IdentityProviderWaad                IdentityProvider = "waad"
+	IdentityProviderWeibo               IdentityProvider = "weibo"
+	IdentityProviderWindowsLive         IdentityProvider = "windowslive"
+	IdentityProviderWordPress           IdentityProvider = "wordpress"
+	IdentityProviderYahoo               IdentityProvider = "yahoo"
+	IdentityProviderYandex              IdentityProvider = "yandex"
+)
+
 // Job is what [JobUsersExportsService.Create], [JobUsersImportsService.Create] and 2 more return.
 type Job struct {
 	Status          string                `json:"status"`

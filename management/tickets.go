@@ -61,73 +61,11 @@ type TicketIdentity struct {
 	ConnectionID *string `json:"connection_id,omitempty"`
 }
 
-// TicketIdentityProvider is the strategy of [ConnectionCreate].
-type TicketIdentityProvider string
-
-// Values of TicketIdentityProvider. The API may know others.
-const (
-	TicketIdentityProviderAD                  TicketIdentityProvider = "ad"
-	TicketIdentityProviderADFS                TicketIdentityProvider = "adfs"
-	TicketIdentityProviderAmazon              TicketIdentityProvider = "amazon"
-	TicketIdentityProviderApple               TicketIdentityProvider = "apple"
-	TicketIdentityProviderDropbox             TicketIdentityProvider = "dropbox"
-	TicketIdentityProviderBitbucket           TicketIdentityProvider = "bitbucket"
-	TicketIdentityProviderAuth0OIDC           TicketIdentityProvider = "auth0-oidc"
-	TicketIdentityProviderAuth0               TicketIdentityProvider = "auth0"
-	TicketIdentityProviderBaidu               TicketIdentityProvider = "baidu"
-	TicketIdentityProviderBitly               TicketIdentityProvider = "bitly"
-	TicketIdentityProviderBox                 TicketIdentityProvider = "box"
-	TicketIdentityProviderCustom              TicketIdentityProvider = "custom"
-	TicketIdentityProviderDaccount            TicketIdentityProvider = "daccount"
-	TicketIdentityProviderDwolla              TicketIdentityProvider = "dwolla"
-	TicketIdentityProviderEmail               TicketIdentityProvider = "email"
-	TicketIdentityProviderEvernoteSandbox     TicketIdentityProvider = "evernote-sandbox"
-	TicketIdentityProviderEvernote            TicketIdentityProvider = "evernote"
-	TicketIdentityProviderExact               TicketIdentityProvider = "exact"
-	TicketIdentityProviderFacebook            TicketIdentityProvider = "facebook"
-	TicketIdentityProviderFitbit              TicketIdentityProvider = "fitbit"
-	TicketIdentityProviderGitHub              TicketIdentityProvider = "github"
-	TicketIdentityProviderGoogleApps          TicketIdentityProvider = "google-apps"
-	TicketIdentityProviderGoogleOAuth2        TicketIdentityProvider = "google-oauth2"
-	TicketIdentityProviderInstagram           TicketIdentityProvider = "instagram"
-	TicketIdentityProviderIP                  TicketIdentityProvider = "ip"
-	TicketIdentityProviderLine                TicketIdentityProvider = "line"
-	TicketIdentityProviderLinkedIn            TicketIdentityProvider = "linkedin"
-	TicketIdentityProviderOAuth1              TicketIdentityProvider = "oauth1"
-	TicketIdentityProviderOAuth2              TicketIdentityProvider = "oauth2"
-	TicketIdentityProviderOffice365           TicketIdentityProvider = "office365"
-	TicketIdentityProviderOIDC                TicketIdentityProvider = "oidc"
-	TicketIdentityProviderOkta                TicketIdentityProvider = "okta"
-	TicketIdentityProviderPayPal              TicketIdentityProvider = "paypal"
-	TicketIdentityProviderPayPalSandbox       TicketIdentityProvider = "paypal-sandbox"
-	TicketIdentityProviderPingFederate        TicketIdentityProvider = "pingfederate"
-	TicketIdentityProviderPlanningcenter      TicketIdentityProvider = "planningcenter"
-	TicketIdentityProviderSalesforceCommunity TicketIdentityProvider = "salesforce-community"
-	TicketIdentityProviderSalesforceSandbox   TicketIdentityProvider = "salesforce-sandbox"
-	TicketIdentityProviderSalesforce          TicketIdentityProvider = "salesforce"
-	TicketIdentityProviderSAMLP               TicketIdentityProvider = "samlp"
-	TicketIdentityProviderSharePoint          TicketIdentityProvider = "sharepoint"
-	TicketIdentityProviderShopify             TicketIdentityProvider = "shopify"
-	TicketIdentityProviderShop                TicketIdentityProvider = "shop"
-	TicketIdentityProviderSMS                 TicketIdentityProvider = "sms"
-	TicketIdentityProviderSoundcloud          TicketIdentityProvider = "soundcloud"
-	TicketIdentityProviderThirtysevensignals  TicketIdentityProvider = "thirtysevensignals"
-	TicketIdentityProviderTwitter             TicketIdentityProvider = "twitter"
-	TicketIdentityProviderUntappd             TicketIdentityProvider = "untappd"
-	TicketIdentityProviderVkontakte           TicketIdentityProvider = "vkontakte"
-	TicketIdentityProviderWaad                TicketIdentityProvider = "waad"
-	TicketIdentityProviderWeibo               TicketIdentityProvider = "weibo"
-	TicketIdentityProviderWindowsLive         TicketIdentityProvider = "windowslive"
-	TicketIdentityProviderWordPress           TicketIdentityProvider = "wordpress"
-	TicketIdentityProviderYahoo               TicketIdentityProvider = "yahoo"
-	TicketIdentityProviderYandex              TicketIdentityProvider = "yandex"
-)
-
 // TicketIdentityRef is the identity of [JobVerificationEmailCreate] and [TicketVerifyEmail].
 type TicketIdentityRef struct {
-	UserID       string                 `json:"user_id"`  // required
-	Provider     TicketIdentityProvider `json:"provider"` // required
-	ConnectionID *string                `json:"connection_id,omitempty"`
+	UserID       string           `json:"user_id"`  // required
+	Provider     IdentityProvider `json:"provider"` // required
+	ConnectionID *string          `json:"connection_id,omitempty"`
 }
 
 // TicketVerifyEmail is the body of [TicketsService.VerifyEmail].

@@ -951,10 +951,10 @@ type UserIdentity struct {
 
 // UserIdentityLink is the body of [UserIdentitiesService.Link].
 type UserIdentityLink struct {
-	Provider     *TicketIdentityProvider `json:"provider,omitempty"`
-	ConnectionID *string                 `json:"connection_id,omitempty"`
-	UserID       *Text                   `json:"user_id,omitempty"`
-	LinkWith     *string                 `json:"link_with,omitempty"`
+	Provider     *IdentityProvider `json:"provider,omitempty"`
+	ConnectionID *string           `json:"connection_id,omitempty"`
+	UserID       *Text             `json:"user_id,omitempty"`
+	LinkWith     *string           `json:"link_with,omitempty"`
 }
 
 // UserPermission is what [UserPermissionsService.List] returns.

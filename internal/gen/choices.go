@@ -52,14 +52,20 @@ var eventConnection = regexp.MustCompile(`^EventStreamCloudEventConnection\w+Obj
 // schemas that no operation uses; ours are typed everywhere, and the strategy beside them tells which they are.
 func (im *importer) connectionOptions() {
 	const prefix = "CreateConnectionRequestContent"
+	const strategies = "ConnectionStrategyEnum"
 	options := &node{kind: kUnion, from: []string{"ConnectionOptions"}, keys: []string{"strategy"}, sibling: true, resolved: true}
 	at := map[string]bool{
 		"ConnectionForList.options": true, "CreateConnectionRequestContent.options": true, "CreateConnectionResponseContent.options": true,
 		"GetConnectionResponseContent.options": true, "UpdateConnectionRequestContent.options": true, "UpdateConnectionResponseContent.options": true,
 	}
 	im.instead = func(where string) *node {
-		if at[where] || eventConnection.MatchString(where) {
+		switch {
+		case at[where] || eventConnection.MatchString(where):
 			return options
+		case where == "CreateConnectionRequestContent.strategy" && im.doc.Components.Schemas.m[strategies] != nil:
+			// The document has the same strategies a second time, as the providers of identities.
+			n, _ := im.build(&schema{Ref: "/" + strategies}, strategies)
+			return n
 		}
 		return nil
 	}
