@@ -199,7 +199,7 @@ func empty(v reflect.Value) bool {
 		return v.IsNil()
 	case reflect.Struct:
 		z, ok := reflect.TypeAssert[required](v)
-		return ok && z.IsZero()
+		return ok && z.IsZero() || len(shapeOf(v.Type()).variants) > 0 && v.IsZero()
 	}
 	return false
 }

@@ -37,6 +37,10 @@ func TestRefused(t *testing.T) {
 				_, err := api.LogStreams.Create(ctx, LogStreamCreate{Type: LogStreamTypeHTTP, Sink: LogStreamSink{HTTP: &LogStreamHTTPSink{}}})
 				return err
 			}, "field sink.httpEndpoint"},
+			{"no variant at all", func() error {
+				_, err := api.LogStreams.Create(ctx, LogStreamCreate{Type: LogStreamTypeHTTP})
+				return err
+			}, "field sink"},
 			{"a missing required parameter", func() error { _, err := api.Users.ListByEmail(ctx, nil); return err }, "parameter email"},
 			{"an empty required parameter", func() error {
 				return api.Connections.Users.DeleteByEmail(ctx, "c", &ConnectionUserDeleteByEmailParams{})
