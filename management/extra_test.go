@@ -254,7 +254,7 @@ func TestToUpdate(t *testing.T) {
 			t.Helper()
 			var c Client
 			into(t, `{"client_id":"c","tenant":"t","name":"App","client_secret":"s3cret","callbacks":[],"app_type":"spa","is_first_party":true,"sso":false,
-				"jwt_configuration":{"alg":"RS256","lifetime_in_seconds":36000},"refresh_token":{"rotation_type":"rotating","expiration_type":"expiring","leeway":0},"client_metadata":{"k":"v"},
+				"jwt_configuration":{"alg":"RS256","lifetime_in_seconds":36000,"secret_encoded":true},"refresh_token":{"rotation_type":"rotating","expiration_type":"expiring","leeway":0},"client_metadata":{"k":"v"},
 				"addons":{"samlp":{"audience":"urn:a","logout":{"callback":"https://a.example/out"},"signResponse":false},"zendesk":{"accountName":"a","b":1},"box":{"c":2}}}`, &c)
 			up := c.ToUpdate()
 			up.Name = new("New")

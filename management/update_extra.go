@@ -7,10 +7,15 @@ import (
 )
 
 // ToUpdate returns a body for [ClientsService.Update] that leaves the application as it is: change it and send it. It does not hold the
-// secret, which would only be set to what it is, nor what the API does not let callers change.
+// secret, which would only be set to what it is, nor what the API does not let callers change, such as how the secret is encoded: that
+// is shown with every application, and refused in a body.
 func (v Client) ToUpdate() ClientUpdate {
 	v.ClientSecret = ""
-	return convert[ClientUpdate](v)
+	u := convert[ClientUpdate](v)
+	if u.JWTConfiguration != nil {
+		u.JWTConfiguration.SecretEncoded = nil
+	}
+	return u
 }
 
 // ToUpdate returns a body for [ConnectionsService.Update] that leaves the connection as it is: change it and send it. The API replaces

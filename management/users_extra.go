@@ -89,7 +89,8 @@ func (s *UsersService) Walk(ctx context.Context, params *UserListParams, opts ..
 
 // ToUpdate returns a body for [UsersService.Update] that leaves the user as it is: change it and send it. It holds names, picture,
 // metadata and whether the user is blocked, but no identifiers (email, phone number, user name), since the API takes those for changed
-// and has them verified anew. The maps are the user's own.
+// and has them verified anew. The maps are the user's own. The API merges metadata: to remove a name, set it to nil, since a name that
+// is left out stays.
 func (v User) ToUpdate() UserUpdate {
 	u := UserUpdate{AppMetadata: v.AppMetadata, UserMetadata: v.UserMetadata}
 	if v.Blocked {
