@@ -253,29 +253,7 @@ func (f *File) text() string {
 		}
 	}
 	for _, t := range f.Types {
-		head := t.Kind + " " + t.Name
-		if t.Kind != "enum" {
-			switch {
-			case t.In && t.Out:
-				head += " inout"
-			case t.In:
-				head += " in"
-			default:
-				head += " out"
-			}
-		}
-		if t.Extra {
-			head += " extra"
-		}
-		if len(t.By) > 0 {
-			if t.Beside {
-				head += " beside "
-			} else {
-				head += " by "
-			}
-			head += strings.Join(t.By, " ")
-		}
-		fmt.Fprintf(&b, "\n%s\n", head)
+		fmt.Fprintf(&b, "\n%s\n", t.head())
 		quoted(t.Doc)
 		line := ""
 		for _, from := range t.From {
@@ -299,6 +277,33 @@ func (f *File) text() string {
 		}
 	}
 	return b.String()
+}
+
+// head is the line that an entry of a type begins with.
+func (t *Type) head() string {
+	head := t.Kind + " " + t.Name
+	if t.Kind != "enum" {
+		switch {
+		case t.In && t.Out:
+			head += " inout"
+		case t.In:
+			head += " in"
+		default:
+			head += " out"
+		}
+	}
+	if t.Extra {
+		head += " extra"
+	}
+	if len(t.By) > 0 {
+		if t.Beside {
+			head += " beside "
+		} else {
+			head += " by "
+		}
+		head += strings.Join(t.By, " ")
+	}
+	return head
 }
 
 func orQuotes(s string) string {

@@ -97,6 +97,9 @@ func typeChanges(name string, was, is *Type) []string {
 		return []string{fmt.Sprintf("~ %s: was a %s, is a %s", name, was.Kind, is.Kind)}
 	}
 	out := fieldChanges(is.Kind+" "+name+": field", was.Fields, is.Fields)
+	if a, b := was.head(), is.head(); a != b { // what a type is for decides how its fields are in Go
+		out = append(out, fmt.Sprintf("~ %s: was %s, is %s", name, a, b))
+	}
 	oldValues, nowValues := map[string]*string{}, map[string]*string{}
 	for i := range was.Values {
 		oldValues[was.Values[i].Value] = &was.Values[i].Value

@@ -321,7 +321,7 @@ func (e *emitter) method(o *Op) {
 	}
 	op := fmt.Sprintf("//auth0:op %s %s\n", o.Method, o.Path)
 	if o.Life == "deprecated" {
-		op = "Deprecated: the API has marked this operation so.\n//\n" + op
+		op = "// Deprecated: the API has marked this operation so.\n//\n" + op
 	}
 	switch {
 	case o.Page != nil:

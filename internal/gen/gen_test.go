@@ -190,6 +190,58 @@ func importFile(t *testing.T, name string, old *API) *API {
 	return api
 }
 
+// TestImportKeeps brings in a document in which an operation is written with another path parameter and is deprecated, and a type is
+// sent as well: words and names stay, the report tells of it, and what is generated is Go.
+func TestImportKeeps(t *testing.T) {
+	t.Parallel()
+	old := importFile(t, "testdata/old.json", new(API))
+	for _, o := range old.Files[0].Ops {
+		if o.Method == "DELETE" {
+			o.Doc, o.Go = "lets a bird go.", "Free"
+		}
+	}
+	b, err := os.ReadFile("testdata/old.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range [][2]string{
+		{`"/birds/{id}"`, `"/birds/{bird_id}"`},
+		{`"operationId": "delete_birds",`, `"operationId": "delete_birds", "deprecated": true,
+			"requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/GetBirdResponseContent"}}}},`},
+	} {
+		if !bytes.Contains(b, []byte(r[0])) {
+			t.Fatalf("old.json has no %s", r[0])
+		}
+		b = bytes.ReplaceAll(b, []byte(r[0]), []byte(r[1]))
+	}
+	name := filepath.Join(t.TempDir(), "new.json")
+	if err := os.WriteFile(name, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	now := importFile(t, name, old)
+	text := now.Files[0].text()
+	if !strings.Contains(text, "DELETE /birds/{bird_id} birds Free\n    \"lets a bird go.\"\n    id delete_birds\n    life deprecated\n") {
+		t.Errorf("got\n%s", text)
+	}
+	got := changes(old, now)
+	for _, line := range []string{
+		"- operation DELETE /birds/{id} (birds.Free)",
+		"+ operation DELETE /birds/{bird_id} (birds.Free)",
+		"~ Bird: was type Bird out, is type Bird inout",
+	} {
+		if !slices.Contains(got, line) {
+			t.Errorf("not reported: %s; but\n%s", line, strings.Join(got, "\n"))
+		}
+	}
+	files, err := generate(now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Contains(files["birds.go"], []byte("// Deprecated: ")) {
+		t.Errorf("not marked as deprecated:\n%s", files["birds.go"])
+	}
+}
+
 // TestShapes shows what the importer makes of the first document.
 func TestShapes(t *testing.T) {
 	t.Parallel()

@@ -71,6 +71,9 @@ func (im *importer) readOps() error {
 			if err := json.Unmarshal(item.m[method], o); err != nil {
 				return fmt.Errorf("%s %s: %w", method, path, err)
 			}
+			if o.Deprecated {
+				o.Life = "deprecated"
+			}
 			ro := &rawOp{operation: o, method: M, path: path, repeat: map[string]bool{}}
 			im.ops = append(im.ops, ro)
 			im.readOp(ro)
@@ -580,7 +583,7 @@ func (im *importer) emit() {
 			oldGroup[g.Name] = g
 		}
 		for _, o := range f.Ops {
-			oldOp[o.Method+" "+o.Path] = o
+			oldOp[o.Method+" "+o.Path], oldOp[o.ID] = o, o
 		}
 		for _, t := range f.Types {
 			oldType[t.Name] = t
@@ -645,12 +648,16 @@ func (im *importer) emit() {
 				op.Scopes = append(op.Scopes, s[k]...)
 			}
 		}
-		if old := oldOp[op.Method+" "+op.Path]; old != nil {
+		old := oldOp[op.Method+" "+op.Path]
+		if old == nil && op.ID != "" {
+			old = oldOp[op.ID] // its path is written in another way
+		}
+		if old != nil {
 			op.Doc, op.Go = old.Doc, old.Go
 		}
 		for _, q := range o.query {
 			nf := &Field{Name: q.json, Type: im.expr(q.node), Required: q.req, Life: q.life, Limits: q.limit, Repeat: o.repeat[q.json]}
-			if old := oldOp[op.Method+" "+op.Path]; old != nil {
+			if old != nil {
 				for _, oq := range old.Query {
 					if oq.Name == nf.Name {
 						nf.Doc, nf.Go = oq.Doc, oq.Go

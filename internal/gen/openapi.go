@@ -29,6 +29,7 @@ type operation struct {
 	Responses  ordered[content]      `json:"responses"`
 	ID         string                `json:"operationId"`
 	Life       string                `json:"x-release-lifecycle"`
+	Deprecated bool                  `json:"deprecated"`
 	Name       string                `json:"x-operation-name"`
 	Group      groupName             `json:"x-operation-group"`
 	Security   []map[string][]string `json:"security"`
