@@ -242,6 +242,49 @@ func TestImportKeeps(t *testing.T) {
 	}
 }
 
+// TestImportOdd brings in documents with what an import does not understand. It says so, and where.
+func TestImportOdd(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("testdata/old.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const body = `"operationId": "delete_birds", "requestBody": {"content": {"application/json": {"schema": {"type": "object", "properties": {"x": `
+	for _, c := range []struct{ old, new, want string }{
+		{`"operationId": "delete_birds",`, body + `{"$ref": "#/components/schemas/Nope"}}}}}},`, "DeleteBirdsRequestContent.x: no schema Nope"},
+		{`"operationId": "delete_birds",`, body + `{"type": "file"}}}}}},`, "DeleteBirdsRequestContent.x: unknown type file"},
+		{`"operationId": "delete_birds",`, body + `{"type": ["string", "integer"]}}}}}},`, "x any"},
+		{`"operationId": "delete_birds",`, body + `{"enum": ["a", 1]}}}}}},`, "x any"},
+		{`"operationId": "delete_birds",`, `"operationId": "delete_birds", "requestBody": {"$ref": "#/components/requestBodies/B"},`, "DELETE /birds/{id}: has a body"},
+		{`"operationId": "delete_birds",`, `"operationId": "delete_birds", "requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/Nope"}}}},`, "no schema Nope"},
+		{`"parameters": [`, `"parameters": [{"$ref": "#/components/parameters/P"},`, "GET /birds: has a parameter by reference"},
+		{`"parameters": [`, `"parameters": [{"name": "If-Match", "in": "header", "schema": {"type": "string"}},`, "! GET /birds: parameter If-Match is in the header"},
+		{`"x-operation-group": "birds"`, `"x-group": "birds"`, "GET /birds: has no tag, no x-operation-group"},
+	} {
+		if !bytes.Contains(b, []byte(c.old)) {
+			t.Fatalf("old.json has no %s", c.old)
+		}
+		name := filepath.Join(t.TempDir(), "odd.json")
+		if err := os.WriteFile(name, bytes.Replace(b, []byte(c.old), []byte(c.new), 1), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		doc, err := readDocument(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		im := newImporter(doc, new(API))
+		got := ""
+		if api, err := im.run(); err != nil {
+			got = err.Error()
+		} else {
+			got = strings.Join(im.warnings, "\n") + api.Files[0].text()
+		}
+		if !strings.Contains(got, c.want) {
+			t.Errorf("%s: want %q, got\n%s", c.new, c.want, got)
+		}
+	}
+}
+
 // TestShapes shows what the importer makes of the first document.
 func TestShapes(t *testing.T) {
 	t.Parallel()

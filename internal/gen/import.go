@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sort"
 	"strings"
@@ -42,7 +43,16 @@ func newImporter(doc *document, old *API) *importer {
 	return im
 }
 
-func (im *importer) run() (*API, error) {
+func (im *importer) run() (api *API, err error) {
+	defer func() {
+		switch r := recover().(type) {
+		case nil:
+		case string: // what the builder says of a document that it cannot make sense of
+			api, err = nil, errors.New(r)
+		default:
+			panic(r)
+		}
+	}()
 	im.connectionOptions()
 	if err := im.readOps(); err != nil {
 		return nil, err
@@ -74,19 +84,30 @@ func (im *importer) readOps() error {
 			if o.Deprecated {
 				o.Life = "deprecated"
 			}
+			if len(o.Tags) == 0 || len(o.Group) == 0 || o.Name == "" {
+				return fmt.Errorf("%s %s: has no tag, no x-operation-group or no x-operation-name", M, path)
+			}
 			ro := &rawOp{operation: o, method: M, path: path, repeat: map[string]bool{}}
 			im.ops = append(im.ops, ro)
-			im.readOp(ro)
+			if err := im.readOp(ro); err != nil {
+				return fmt.Errorf("%s %s: %w", M, path, err)
+			}
 		}
 	}
 	return nil
 }
 
-func (im *importer) readOp(o *rawOp) {
+func (im *importer) readOp(o *rawOp) error {
 	where := exported(o.ID)
 	has := map[string]bool{}
 	for _, p := range o.Parameters {
-		if p.In != "query" {
+		switch {
+		case p.In == "":
+			return errors.New("has a parameter by reference, which an import does not follow")
+		case p.In != "query":
+			if p.In != "path" && !p.Ignore {
+				im.warnings = append(im.warnings, fmt.Sprintf("! %s %s: parameter %s is in the %s: it is left out, and auth0.Header sends it", o.method, o.path, p.Name, p.In))
+			}
 			continue
 		}
 		has[p.Name] = true
@@ -105,6 +126,9 @@ func (im *importer) readOp(o *rawOp) {
 		if m, ok := o.Body.Content["multipart/form-data"]; ok {
 			s, o.multipart = m.Schema, true
 		}
+		if s == nil {
+			return errors.New("has a body that is neither JSON nor a form with files, or is a reference")
+		}
 		o.body, _ = im.build(objectOf(im.doc, s), where+"RequestContent")
 	}
 	for _, code := range o.Responses.keys {
@@ -115,7 +139,7 @@ func (im *importer) readOp(o *rawOp) {
 		if m, ok := c["text/event-stream"]; ok {
 			o.stream = true
 			o.result, _ = im.build(m.Schema, where+"ResponseContent")
-			return
+			return nil
 		}
 		m, ok := c["application/json"]
 		if !ok || m.Schema == nil {
@@ -134,14 +158,19 @@ func (im *importer) readOp(o *rawOp) {
 		default:
 			o.result, _ = im.build(objectOf(im.doc, m.Schema), where+"ResponseContent")
 		}
-		return
+		return nil
 	}
+	return nil
 }
 
 // target follows a reference.
 func target(doc *document, s *schema) *schema {
 	for s.Ref != "" {
-		s = doc.Components.Schemas.m[refName(s.Ref)]
+		next := doc.Components.Schemas.m[refName(s.Ref)]
+		if next == nil {
+			panic("no schema " + refName(s.Ref))
+		}
+		s = next
 	}
 	return s
 }

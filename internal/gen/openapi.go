@@ -41,6 +41,7 @@ type parameter struct {
 	Required bool    `json:"required"`
 	Style    string  `json:"style"`
 	Explode  *bool   `json:"explode"`
+	Ignore   bool    `json:"x-sdk-ignore"`
 	Schema   *schema `json:"schema"`
 }
 
@@ -239,7 +240,7 @@ func (b *builder) build(s *schema, where string) (*node, bool) {
 		}
 		target, ok := b.doc.Components.Schemas.m[name]
 		if !ok {
-			panic("no schema " + name)
+			panic(where + ": no schema " + name)
 		}
 		n := new(node)
 		m := &built{node: n}
@@ -279,8 +280,11 @@ func (b *builder) build(s *schema, where string) (*node, bool) {
 				panic(fmt.Sprintf("%s: enum value %v", where, v))
 			}
 		}
-		if len(n.values) == 1 {
+		if len(n.values) == 1 && n.kind == kEnum {
 			n.kind, n.always = kString, n.values[0]
+		}
+		if len(n.values) > 0 && n.kind != kEnum && n.kind != kString {
+			return &node{kind: kAny}, null // values of several types
 		}
 		if n.kind != kEnum {
 			n.from = nil
@@ -289,7 +293,11 @@ func (b *builder) build(s *schema, where string) (*node, bool) {
 	}
 	t := ""
 	for _, name := range s.Type {
-		if name != "null" {
+		switch {
+		case name == "null":
+		case t != "":
+			return &node{kind: kAny}, null // one of several types
+		default:
 			t = name
 		}
 	}
