@@ -497,16 +497,16 @@ func asItCame(now, was, raw json.RawMessage) (json.RawMessage, error) {
 	if bytes.Equal(now, was) {
 		return raw, nil
 	}
-	var is, had, came map[string]json.RawMessage
-	if json.Unmarshal(now, &is) != nil || json.Unmarshal(was, &had) != nil || json.Unmarshal(raw, &came) != nil || is == nil {
-		return now, nil // no objects: the caller's word counts
+	is, had, came := members(now), members(was), members(raw)
+	if is == nil || had == nil || came == nil {
+		return now, nil // the caller's word counts
 	}
 	for name, value := range came {
-		new, still := is[name]
-		old, known := had[name]
+		after, still := is[name]
+		before, known := had[name]
 		switch {
 		case known && still:
-			value, err := asItCame(new, old, value)
+			value, err := asItCame(after, before, value)
 			if err != nil {
 				return nil, err
 			}
@@ -516,6 +516,14 @@ func asItCame(now, was, raw json.RawMessage) (json.RawMessage, error) {
 		}
 	}
 	return json.Marshal(is)
+}
+
+// members returns the members of an object, nil if b is none.
+func members(b []byte) (m map[string]json.RawMessage) {
+	if json.Unmarshal(b, &m) != nil {
+		return nil
+	}
+	return m
 }
 
 // eachMember hands the members of an object to visit: the quoted name, and the text of the value, of which only the extent is checked.

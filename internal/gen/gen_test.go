@@ -196,7 +196,7 @@ func TestImportKeeps(t *testing.T) {
 	t.Parallel()
 	old := importFile(t, "testdata/old.json", new(API))
 	for _, o := range old.Files[0].Ops {
-		if o.Method == "DELETE" {
+		if o.ID == "delete_birds" {
 			o.Doc, o.Go = "lets a bird go.", "Free"
 		}
 	}
@@ -273,7 +273,7 @@ func TestImportOdd(t *testing.T) {
 			t.Fatal(err)
 		}
 		im := newImporter(doc, new(API))
-		got := ""
+		var got string
 		if api, err := im.run(); err != nil {
 			got = err.Error()
 		} else {
