@@ -1,6 +1,7 @@
 package auth0
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -15,6 +16,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/big"
 	"net/http"
@@ -185,6 +187,46 @@ func (k *PrivateKey) assertion(audience string, now time.Time) (string, error) {
 		return "", fmt.Errorf("auth0: signing the client assertion: %w", err)
 	}
 	return text + "." + enc.EncodeToString(signature), nil
+}
+
+// RenewAssertion gives each attempt of a call a client assertion of its own where
+// the body has one, as the form has to which AddClientAuth added it: tenants take
+// an assertion for two minutes and once, while an attempt may wait for the throttle
+// or follow another. add is what added the first, which serves the first attempt
+// unless that has waited for half a minute. The option serves one call, unlike
+// others.
+//
+//	form := url.Values{"token": {token}}
+//	err := client.AddClientAuth(form)
+//	opts := []auth0.RequestOption{auth0.RenewAssertion(form, client.AddClientAuth)}
+func RenewAssertion(form url.Values, add func(url.Values) error) RequestOption {
+	first := form.Get("client_assertion")
+	if first == "" || add == nil {
+		return nil
+	}
+	made, used := time.Now(), false
+	return Prepare(func(r *http.Request) error {
+		if !used && time.Since(made) < assertionLife/4 {
+			used = true
+			return nil
+		}
+		used = true
+		next := url.Values{}
+		if err := add(next); err != nil || !hasBody(r) {
+			return err
+		}
+		body, err := io.ReadAll(r.Body)
+		_ = r.Body.Close()
+		if err != nil {
+			return err
+		}
+		// Forms and JSON have an assertion as it is.
+		body = bytes.Replace(body, []byte(first), []byte(next.Get("client_assertion")), 1)
+		r.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+		r.Body, err = r.GetBody()
+		r.ContentLength = int64(len(body))
+		return err
+	})
 }
 
 func (k *PrivateKey) sign(text []byte, s signing) ([]byte, error) {

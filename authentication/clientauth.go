@@ -48,8 +48,8 @@ func ClientSecretBasic(clientID, secret string) Option {
 	}
 }
 
-// PrivateKeyJWT signs a new assertion for each call. The key may be of the RSA
-// (RS, PS), ECDSA or Ed25519 families and live in an HSM or a key service.
+// PrivateKeyJWT signs a new assertion for each attempt of a call. The key may be of
+// the RSA (RS, PS), ECDSA or Ed25519 families and live in an HSM or a key service.
 func PrivateKeyJWT(key auth0.PrivateKey) Option {
 	return func(c *core) {
 		c.auth = clientAuth{own: true, id: key.ClientID, key: &key}
@@ -91,7 +91,7 @@ const (
 )
 
 // prove puts what proves the application into form, or returns the option that
-// puts it into the header. Each call gets an assertion of its own.
+// puts it into the header. Each attempt gets an assertion of its own.
 func (c *core) prove(form url.Values, m methods) ([]auth0.RequestOption, error) {
 	if c.err == nil && m == idIfKnown && c.clientID() == "" {
 		return nil, nil
@@ -111,7 +111,7 @@ func (c *core) prove(form url.Values, m methods) ([]auth0.RequestOption, error) 
 			form.Del("client_assertion")
 			form.Del("client_assertion_type")
 		}
-		return nil, nil
+		return []auth0.RequestOption{auth0.RenewAssertion(form, c.client.AddClientAuth)}, nil
 	case c.auth.basic && m == anyMethod:
 		return []auth0.RequestOption{auth0.Prepare(func(r *http.Request) error {
 			r.SetBasicAuth(url.QueryEscape(id), url.QueryEscape(c.auth.secret))
@@ -125,13 +125,18 @@ func (c *core) prove(form url.Values, m methods) ([]auth0.RequestOption, error) 
 	if c.auth.key == nil || m == secretOnly {
 		return nil, nil
 	}
-	assertion, err := signJWT(*c.auth.key, "JWT", false, c.assertionClaims(time.Now()))
-	if err != nil {
+	if err := c.assert(form); err != nil {
 		return nil, err
 	}
+	return []auth0.RequestOption{auth0.RenewAssertion(form, c.assert)}, nil
+}
+
+// assert puts a new assertion into form.
+func (c *core) assert(form url.Values) error {
+	assertion, err := signJWT(*c.auth.key, "JWT", false, c.assertionClaims(time.Now()))
 	form.Set("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer")
 	form.Set("client_assertion", assertion)
-	return nil, nil
+	return err
 }
 
 // clientID is the id of the application, "" when there is none.
@@ -154,8 +159,8 @@ func (c *core) needID() (string, error) {
 	return id, nil
 }
 
-// assertionLife is how long an assertion holds: long enough to wait for the
-// throttle, short enough to be of little use to a thief.
+// assertionLife is how long an assertion holds: long enough for one attempt, short
+// enough to be of little use to a thief.
 const assertionLife = 2 * time.Minute
 
 func (c *core) assertionClaims(now time.Time) map[string]any {

@@ -24,7 +24,9 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/headroom-go/auth0"
+	"github.com/headroom-go/auth0/auth0test"
 	"github.com/headroom-go/auth0/authentication"
+	"github.com/headroom-go/auth0/ratelimit"
 )
 
 // remoteKey is a key of which only Sign can be had, as of an HSM.
@@ -574,4 +576,68 @@ func TestDPoPWithACaptureOfTheCallers(t *testing.T) {
 	if _, err := api.OAuth.UserInfo(t.Context(), "token", auth0.Capture(&meta)); err != nil || sent != 2 || meta.Status != 200 || meta.Header.Get("X-Request-ID") != "the-second" {
 		t.Errorf("%v after %d requests, captured %d %v", err, sent, meta.Status, meta.Header)
 	}
+}
+
+// An application that signs gets its tokens however long the throttle holds its
+// calls back: an assertion holds for two minutes.
+func TestAssertionsAreFreshAfterAWait(t *testing.T) {
+	t.Parallel()
+	key := auth0.PrivateKey{ClientID: "signs", Signer: ecKey(t, elliptic.P256())}
+	for name, c := range map[string]struct {
+		client []auth0.Option
+		api    []authentication.Option
+	}{
+		"own key":          {nil, []authentication.Option{authentication.PrivateKeyJWT(key)}},
+		"the client's key": {[]auth0.Option{auth0.WithPrivateKey(key)}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				slow := &ratelimit.Plan{Name: "slow", Buckets: []ratelimit.Bucket{{
+					Name: "tokens", API: "authentication", Burst: 1, Rate: ratelimit.Rate{Count: 1, Per: 3 * time.Minute},
+					Matches: []ratelimit.Match{{Method: "POST", Path: "/oauth/token"}},
+				}}}
+				tenant := auth0test.MustNew(auth0test.Options{
+					Plan: slow, Audiences: []string{"https://api.example.com"}, Clients: []auth0test.Client{{ID: "signs", Keys: []crypto.PublicKey{key.Signer.Public()}}},
+				})
+				client, err := auth0.New(tenant.Domain(), append(c.client, auth0.WithOwnPlan(slow), auth0.WithHTTPClient(&http.Client{Transport: tenant}))...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				api, start := authentication.New(client, c.api...), time.Now()
+				for range 2 {
+					if _, err := api.OAuth.ClientCredentials(t.Context(), &authentication.ClientCredentials{Audience: "https://api.example.com"}); err != nil {
+						t.Errorf("after %v: %v", time.Since(start), err)
+					}
+				}
+				if took := time.Since(start); took < 3*time.Minute {
+					t.Errorf("both were over after %v", took)
+				}
+			})
+		})
+	}
+}
+
+// Calls whose body is JSON have assertions of their own for each attempt too.
+func TestAssertionsInJSON(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		key := ecKey(t, elliptic.P256())
+		seen := map[any]bool{}
+		api := authentication.New(newClient(t, func(r *http.Request, body string) answer {
+			var m map[string]string
+			if err := json.Unmarshal([]byte(body), &m); err != nil || m["mfa_token"] != "m" || r.ContentLength != int64(len(body)) {
+				t.Errorf("%d bytes announced, %d came: %v", r.ContentLength, len(body), err)
+			}
+			_, claims := claimsOf(t, m["client_assertion"], key.Public(), "ES256")
+			seen[claims["jti"]] = true
+			if len(seen) < 3 {
+				return replyJSON(429, `{"error":"too_many_requests"}`, "Retry-After", "30")
+			}
+			return replyJSON(200, `{"challenge_type":"otp"}`)
+		}, auth0.WithMaxRejections(3)), authentication.PrivateKeyJWT(auth0.PrivateKey{ClientID: "app", Signer: key}))
+		if _, err := api.MFA.Challenge(t.Context(), &authentication.MFAChallengeRequest{MFAToken: "m"}); err != nil || len(seen) != 3 {
+			t.Errorf("%d assertions, error %v", len(seen), err)
+		}
+	})
 }
