@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -156,5 +157,47 @@ func TestWaitEndsWithItsCaller(t *testing.T) {
 			t.Errorf("%v after %v", err, time.Since(s.start))
 		}
 		s.check(t, 5)
+	})
+}
+
+// hanging is a tenant that answers only while it does not hang.
+type hanging struct {
+	hangs atomic.Bool
+	stub  stub
+}
+
+func (h *hanging) RoundTrip(r *http.Request) (*http.Response, error) {
+	if h.hangs.Load() {
+		<-r.Context().Done()
+		return nil, r.Context().Err()
+	}
+	return h.stub.RoundTrip(r)
+}
+
+// A tenant that is too slow for the timeout of an http.Client is a tenant that
+// does not answer: the wait goes on, and a document that was kept serves.
+func TestTimeoutIsAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tenant := &hanging{stub: func(r *http.Request, _ string) answer {
+			if r.Method == http.MethodPost {
+				return granted()
+			}
+			return replyJSON(200, `{"issuer":"kept"}`, "Cache-Control", "max-age=1, stale-if-error=600")
+		}}
+		tenant.hangs.Store(true)
+		api := authentication.New(newClient(t, nil, auth0.WithHTTPClient(&http.Client{Transport: tenant, Timeout: time.Second})), authentication.None("app"))
+		time.AfterFunc(10*time.Second, func() { tenant.hangs.Store(false) })
+		tokens, err := api.Device.Wait(t.Context(), &authentication.DeviceCode{DeviceCode: "d", Interval: 5, ExpiresIn: 900})
+		if err != nil || tokens.AccessToken != "at" {
+			t.Errorf("%v, %v", tokens, err)
+		}
+		for range 2 {
+			if c, err := api.Discovery.Configuration(t.Context()); err != nil || c.Issuer != "kept" {
+				t.Errorf("%v, %v", c, err)
+			}
+			tenant.hangs.Store(true)
+			time.Sleep(2 * time.Second)
+		}
 	})
 }

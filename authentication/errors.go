@@ -1,7 +1,6 @@
 package authentication
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +10,7 @@ import (
 	"time"
 
 	"github.com/headroom-go/auth0"
+	"github.com/headroom-go/auth0/ratelimit"
 )
 
 // ErrorCode names a failure: error of OAuth, code of database connections. Codes
@@ -241,11 +241,13 @@ func asError(err error) *Error {
 }
 
 // isOutage reports whether a call failed for want of a sensible answer: on the
-// network, at a failing server, or at a rate limit.
+// network, in whoever's timeout, at a failing server, or at a rate limit. Callers
+// look at their own contexts themselves.
 func isOutage(err error) bool {
 	if errors.Is(err, auth0.ErrServer) || errors.Is(err, auth0.ErrRateLimited) {
 		return true
 	}
 	call, ok := errors.AsType[*auth0.Error](err)
-	return ok && call.Status == 0 && call.Attempts > 0 && !errors.Is(err, context.DeadlineExceeded)
+	_, noRoom := errors.AsType[*ratelimit.WaitError](err)
+	return ok && call.Status == 0 && call.Attempts > 0 && !noRoom
 }
