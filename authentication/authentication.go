@@ -342,10 +342,10 @@ func (l *StringList) UnmarshalJSON(data []byte) error {
 // Timestamp is a time that the API gives as Unix seconds or as RFC 3339 text.
 type Timestamp struct{ time.Time }
 
-// UnmarshalJSON reads either form.
+// UnmarshalJSON reads either form. A null leaves the time as it is.
 func (t *Timestamp) UnmarshalJSON(data []byte) error {
 	var s float64
-	if json.Unmarshal(data, &s) == nil {
+	if string(data) != "null" && json.Unmarshal(data, &s) == nil {
 		at, ok := numericDate(s)
 		if !ok {
 			return errors.New("authentication: a time is out of range")

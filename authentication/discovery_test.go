@@ -122,6 +122,8 @@ func TestUserInfoForms(t *testing.T) {
 		{`{"sub":"u","email":"a@example.com","updated_at":1755684672,"https://example.com/role":"admin"}`, 1755684672, "a@example.com"},
 		{`{"sub":"u","email":"a@example.com","updated_at":"2025-08-20T10:11:12Z","https://example.com/role":"admin"}`, 1755684672, "a@example.com"},
 		{`{"sub":"u","email":7,"updated_at":"yesterday","https://example.com/role":"admin"}`, time.Time{}.Unix(), ""},
+		{`{"updated_at":"yesterday","sub":"u","email":"a@example.com","https://example.com/role":"admin"}`, time.Time{}.Unix(), "a@example.com"},
+		{`{"updated_at":null,"sub":"u","email":"a@example.com","https://example.com/role":"admin"}`, time.Time{}.Unix(), "a@example.com"},
 	} {
 		body = c.body
 		u, err := api.OAuth.UserInfo(t.Context(), "token")

@@ -314,9 +314,13 @@ func (u *UserInfo) UnmarshalJSON(data []byte) error {
 		return err
 	}
 	// The decoder takes SUB for sub, and whichever comes last: only what is spelt
-	// like a claim of the standard is one.
+	// like a claim of the standard is one. A time that is none would end the
+	// decoding, sub unread.
 	exact := maps.Clone(u.Claims)
-	maps.DeleteFunc(exact, func(name string, _ json.RawMessage) bool {
+	maps.DeleteFunc(exact, func(name string, value json.RawMessage) bool {
+		if name == "updated_at" {
+			return json.Unmarshal(value, new(Timestamp)) != nil
+		}
 		return strings.ContainsFunc(name, func(r rune) bool { return r >= 'A' && r <= 'Z' || r > unicode.MaxASCII })
 	})
 	if len(exact) < len(u.Claims) {
