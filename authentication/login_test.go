@@ -164,6 +164,39 @@ func TestSignRequest(t *testing.T) {
 	})
 }
 
+// Parameters of one's own have any number of values, and details that are no JSON
+// spoil nothing beside them: a call says so before anything is sent, and of a URL
+// the tenant does.
+func TestOddParameters(t *testing.T) {
+	t.Parallel()
+	key, sent := rsaKey(t, "client"), 0
+	api := authentication.New(newClient(t, func(*http.Request, string) answer { sent++; return replyJSON(201, `{"request_uri":"urn:x"}`) }), authentication.None("app"))
+	raw, err := api.OAuth.SignRequest(auth0.PrivateKey{Signer: key}, &authentication.Authorize{
+		Extra: url.Values{"ext-none": nil, "ext-one": {"a"}, "ext-two": {"a", "b"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, claims := claimsOf(t, raw, &key.PublicKey, "RS256")
+	if _, ok := claims["ext-none"]; ok || claims["ext-one"] != "a" || fmt.Sprint(claims["ext-two"]) != "[a b]" {
+		t.Errorf("claims %v", claims)
+	}
+	p := authentication.NewLogin(authentication.Authorize{AuthorizationDetails: authentication.AuthorizationDetails{json.RawMessage(`{"type":`)}}).Authorize
+	if _, err := api.OAuth.PushAuthorization(t.Context(), &p); err == nil || !strings.Contains(err.Error(), "authorization_details") || sent != 0 {
+		t.Errorf("%d pushed, error %v", sent, err)
+	}
+	if _, err := api.OAuth.SignRequest(auth0.PrivateKey{Signer: key}, &p); err == nil || !strings.Contains(err.Error(), "authorization_details") {
+		t.Errorf("signed, error %v", err)
+	}
+	u, err := url.Parse(api.OAuth.AuthorizeURL(&p))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if q := u.Query(); q.Get("state") != p.State || q.Get("code_challenge") != p.CodeChallenge || q.Get("authorization_details") != `[{"type":]` {
+		t.Errorf("query %v", q)
+	}
+}
+
 // What cannot be signed is said so, by the name of what is missing.
 func TestSigningMistakes(t *testing.T) {
 	t.Parallel()

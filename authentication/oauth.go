@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"net/http"
 	"net/url"
@@ -77,8 +78,11 @@ type Authorize struct {
 	Extra url.Values `json:"extra,omitempty"`
 }
 
-func (p *Authorize) values(clientID string) url.Values {
-	q := query(p)
+func (p *Authorize) values(clientID string) (url.Values, error) {
+	q, err := auth0.QueryOf(p)
+	if err != nil {
+		return nil, err
+	}
 	if p != nil {
 		maps.Copy(q, p.Extra)
 	}
@@ -88,7 +92,7 @@ func (p *Authorize) values(clientID string) url.Values {
 	if clientID != "" {
 		q.Set("client_id", clientID)
 	}
-	return q
+	return q, nil
 }
 
 // AuthorizeURL returns the URL to send the browser to for a login. NewLogin
@@ -96,7 +100,14 @@ func (p *Authorize) values(clientID string) url.Values {
 //
 //auth0:op GET /authorize
 func (s OAuthService) AuthorizeURL(p *Authorize) string {
-	return s.c().browser("/authorize", p.values(s.c().clientID()).Encode())
+	q, err := p.values(s.c().clientID())
+	if err != nil { // details that are no JSON, which the tenant then says
+		rest := *p
+		rest.AuthorizationDetails = nil
+		q, _ = rest.values(s.c().clientID())
+		q.Set("authorization_details", fmt.Sprintf("%s", []json.RawMessage(p.AuthorizationDetails)))
+	}
+	return s.c().browser("/authorize", q.Encode())
 }
 
 // AuthorizeURLWithPAR returns the URL of a login whose parameters were pushed.
@@ -128,7 +139,11 @@ type PushedAuthorization struct {
 //
 //auth0:op POST /oauth/par
 func (s OAuthService) PushAuthorization(ctx context.Context, p *Authorize, opts ...auth0.RequestOption) (*PushedAuthorization, error) {
-	return sendForm[*PushedAuthorization](ctx, s.c(), "/oauth/par", p.values(""), anyMethod, opts)
+	form, err := p.values("")
+	if err != nil {
+		return nil, err
+	}
+	return sendForm[*PushedAuthorization](ctx, s.c(), "/oauth/par", form, anyMethod, opts)
 }
 
 // requestLife is how long a request object holds: the browser is on its way
@@ -146,8 +161,18 @@ func (s OAuthService) SignRequest(key auth0.PrivateKey, p *Authorize) (string, e
 	claims := map[string]any{
 		"iss": id, "aud": s.c().audience(), "iat": now.Unix(), "exp": now.Add(requestLife).Unix(), "jti": rand.Text(),
 	}
-	for k, v := range p.values(id) {
-		claims[k] = v[0]
+	params, err := p.values(id)
+	if err != nil {
+		return "", err
+	}
+	for k, v := range params {
+		switch len(v) {
+		case 0:
+		case 1:
+			claims[k] = v[0]
+		default:
+			claims[k] = v
+		}
 	}
 	if p != nil && p.MaxAge != nil {
 		claims["max_age"] = *p.MaxAge
