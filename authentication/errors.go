@@ -138,7 +138,7 @@ func (e *Error) Error() string {
 }
 
 // Format writes Error, with %#v GoString, and never a field, whatever the verb.
-func (e *Error) Format(f fmt.State, verb rune) {
+func (e Error) Format(f fmt.State, verb rune) {
 	switch {
 	case verb == 'v' && f.Flag('#'):
 		_, _ = io.WriteString(f, e.GoString())
@@ -150,12 +150,12 @@ func (e *Error) Format(f fmt.State, verb rune) {
 }
 
 // GoString returns the code alone.
-func (e *Error) GoString() string {
+func (e Error) GoString() string {
 	return fmt.Sprintf("&authentication.Error{Code:%q}", plainCode(e.Code))
 }
 
 // LogValue returns what is safe to log.
-func (e *Error) LogValue() slog.Value {
+func (e Error) LogValue() slog.Value {
 	if e.call != nil {
 		return e.call.LogValue()
 	}
