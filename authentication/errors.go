@@ -228,11 +228,17 @@ func typed(err error) error {
 	if json.Unmarshal(body.Description, &weak) == nil {
 		e.PasswordRules = weak.Rules
 	}
-	switch e.Code {
-	case Unauthorized, AccessDenied, TooManyAttempts, InvalidGrant:
-		e.UserBlocked = strings.Contains(strings.ToLower(e.Description), "blocked")
-	}
+	e.UserBlocked = blocked(e.Code, e.Description)
 	return e
+}
+
+// blocked reports whether a refusal is that of a blocked user.
+func blocked(code ErrorCode, description string) bool {
+	switch code {
+	case Unauthorized, AccessDenied, TooManyAttempts, InvalidGrant:
+		return strings.Contains(strings.ToLower(description), "blocked")
+	}
+	return false
 }
 
 func asError(err error) *Error {

@@ -8,6 +8,7 @@ import (
 	"go/token"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -65,6 +66,15 @@ func TestOtherRefusals(t *testing.T) {
 	}
 	if e, _ = failure(t, replyJSON(403, `{"error":"access_denied","error_description":"not on the list"}`)); e.UserBlocked {
 		t.Errorf("denied by an Action: %v", e)
+	}
+	login := authentication.NewLogin(authentication.Authorize{})
+	for description, blocked := range map[string]bool{"user is blocked": true, "not on the list": false} {
+		_, err := authentication.New(newClient(t, nil), authentication.None("app")).OAuth.FinishLogin(t.Context(), login, url.Values{
+			"state": {login.Authorize.State}, "error": {"unauthorized"}, "error_description": {description},
+		})
+		if e, ok := errors.AsType[*authentication.Error](err); !ok || e.UserBlocked != blocked {
+			t.Errorf("a browser that came back with %s: %v", description, err)
+		}
 	}
 	e, _ = failure(t, replyJSON(400, `{"error":"invalid_request","error_description":"x","validation_errors":[{"field":"otp","message":"is too short"}]}`))
 	if len(e.ValidationErrors) != 1 || e.ValidationErrors[0].Field != "otp" || e.ValidationErrors[0].Message != "is too short" {

@@ -65,8 +65,8 @@ func (s OAuthService) FinishLogin(ctx context.Context, l *Login, query url.Value
 	if iss := query.Get("iss"); iss != "" && strings.TrimSuffix(iss, "/") != s.c().client.BaseURL() {
 		return nil, ErrIssuer
 	}
-	if code := query.Get("error"); code != "" {
-		return nil, &Error{Code: ErrorCode(code), Description: query.Get("error_description"), URI: query.Get("error_uri"), State: l.Authorize.State}
+	if code, text := ErrorCode(query.Get("error")), query.Get("error_description"); code != "" {
+		return nil, &Error{Code: code, Description: text, URI: query.Get("error_uri"), UserBlocked: blocked(code, text), State: l.Authorize.State}
 	}
 	if query.Get("code") == "" {
 		return nil, ErrNoCode
