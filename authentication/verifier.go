@@ -36,7 +36,7 @@ type VerifierOptions struct {
 	ClientID string
 	// Audience is the API that access tokens have to be for.
 	Audience string
-	// Issuer is https://DOMAIN/ of the client where empty.
+	// Issuer is https://DOMAIN/ of the client where empty. It ends with a slash.
 	Issuer string
 	// Algorithms are RS256 and PS256 where empty. Others are RS384, RS512, PS384,
 	// PS512, ES256, ES384, ES512 and EdDSA.
@@ -67,6 +67,8 @@ func NewVerifier(c *auth0.Client, o VerifierOptions) (*Verifier, error) {
 	v := &Verifier{o: o, secret: hide(o.ClientSecret), keys: &keyCache{c: hide(c)}}
 	v.o.ClientSecret = ""
 	switch {
+	case !strings.Contains(o.Issuer, "://") || !strings.HasSuffix(o.Issuer, "/"):
+		return nil, errors.New("authentication: Issuer has to be as tokens name it, https://DOMAIN/ with the slash at its end; leave it out for the client's domain")
 	case o.ClientSecret != "" && len(o.Algorithms) > 0 && !slices.Equal(o.Algorithms, []string{"HS256"}):
 		return nil, errors.New("authentication: tokens are signed with the client's secret or with the tenant's keys, never with either; leave ClientSecret or Algorithms out")
 	case o.ClientSecret != "":

@@ -474,6 +474,12 @@ func TestVerifierMistakes(t *testing.T) {
 			t.Errorf("%v was accepted", o.Algorithms)
 		}
 	}
+	// No tenant's tokens have an issuer like these: all would be refused.
+	for _, wrong := range []string{"example.auth0.com", "example.auth0.com/", "https://example.auth0.com"} {
+		if _, err := authentication.NewVerifier(c, authentication.VerifierOptions{Issuer: wrong}); err == nil || !strings.Contains(err.Error(), "Issuer") || !strings.Contains(err.Error(), "https://DOMAIN/") {
+			t.Errorf("issuer %s: %v", wrong, err)
+		}
+	}
 	v, err := authentication.NewVerifier(c, authentication.VerifierOptions{})
 	if err != nil {
 		t.Fatal(err)
