@@ -1,6 +1,6 @@
 // Package authentication has a method for each call of Auth0's Authentication
 // API: logins, tokens, second factors, passwordless codes, passkeys, sign-up and
-// discovery. It also checks ID tokens and access tokens.
+// discovery. It also checks ID tokens, access tokens and logout tokens.
 //
 //	client, err := auth0.New("example.eu.auth0.com", auth0.WithPlan("enterprise"))
 //	if err != nil {

@@ -113,7 +113,7 @@ type IDToken struct {
 	// AuthorizedParty is azp, "" where absent.
 	AuthorizedParty string
 	Nonce           string
-	// SessionID is sid; a back-channel logout names it.
+	// SessionID is sid; a LogoutToken names it.
 	SessionID        string
 	OrganizationID   string
 	OrganizationName string
@@ -142,6 +142,9 @@ func (v *Verifier) IDToken(ctx context.Context, raw string, e Expect) (*IDToken,
 	}
 	var c common
 	if err := v.common(t, v.o.ClientID, &c); err != nil {
+		return nil, err
+	}
+	if _, err := t.needText("sub"); err != nil {
 		return nil, err
 	}
 	out := &IDToken{
@@ -276,6 +279,9 @@ func (v *Verifier) AccessToken(ctx context.Context, raw string, e ExpectAccess) 
 	if err := v.common(t, v.o.Audience, &c); err != nil {
 		return nil, err
 	}
+	if _, err := t.needText("sub"); err != nil {
+		return nil, err
+	}
 	out := &AccessToken{
 		Issuer: c.issuer, Subject: c.subject, Audience: c.audience, ClientID: c.azp, IssuedAt: c.issued, Expiry: c.expiry,
 		OrganizationID: c.orgID, OrganizationName: c.orgName, Claims: t.claims, payload: t.payload,
@@ -342,7 +348,7 @@ func (v *Verifier) common(t *jwt, audience string, c *common) error {
 	if c.issuer != v.o.Issuer {
 		return refuse(ReasonIssuer, "it is of another issuer")
 	}
-	if c.subject, err = t.needText("sub"); err != nil {
+	if c.subject, err = t.text("sub"); err != nil {
 		return err
 	}
 	if c.audience, err = t.audience(); err != nil {
