@@ -92,7 +92,7 @@ type Expect struct {
 	redacted[Expect]
 
 	// Nonce is that of the login. A token with a nonce where none is expected is
-	// refused, unless AnyNonce is set.
+	// refused, unless AnyNonce is set, as it has to be for ID tokens of a refresh.
 	Nonce    string
 	AnyNonce bool
 	// MaxAge is how long ago the user may have logged in, nil for any time.
@@ -135,6 +135,9 @@ func (t *IDToken) Decode(into any) error { return json.Unmarshal(t.payload, into
 func (v *Verifier) IDToken(ctx context.Context, raw string, e Expect) (*IDToken, error) {
 	if v.o.ClientID == "" {
 		return nil, errors.New("authentication: the verifier has no client id; give NewVerifier a ClientID")
+	}
+	if raw == "" {
+		return nil, refuse(ReasonMalformed, "it is empty; a login gets an ID token with the scope openid")
 	}
 	t, err := v.signed(ctx, raw, "JWT")
 	if err != nil {

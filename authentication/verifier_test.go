@@ -223,7 +223,7 @@ func hostileTokens(tb testing.TB) []hostile {
 	}
 	return []hostile{
 		// What is no JWT, or could be read in two ways.
-		{"empty", "", malformed, "it is empty"},
+		{"empty", "", malformed, "it is empty; a login gets an ID token with the scope openid"},
 		{"one part", "abc", malformed, "it has not the three parts of a JWT"},
 		{"two parts", parts[0] + "." + parts[1], malformed, "it has not the three parts of a JWT"},
 		{"four parts", good + ".abc", malformed, "it has not the three parts of a JWT"},
