@@ -137,7 +137,7 @@ func (e *Error) Error() string {
 }
 
 // Format writes Error, with %#v GoString, and never the fields, whatever the verb.
-func (e *Error) Format(f fmt.State, verb rune) {
+func (e Error) Format(f fmt.State, verb rune) {
 	switch {
 	case verb == 'v' && f.Flag('#'):
 		_, _ = io.WriteString(f, e.GoString())
@@ -149,13 +149,13 @@ func (e *Error) Format(f fmt.State, verb rune) {
 }
 
 // GoString returns the status, code and route, and nothing of the answer.
-func (e *Error) GoString() string {
+func (e Error) GoString() string {
 	return fmt.Sprintf("&auth0.Error{Status:%d, Code:%q, Method:%q, Route:%q, Attempts:%d}",
 		e.Status, redact(e.Code), e.Method, e.Route, e.Attempts)
 }
 
 // LogValue returns the fields that are safe to log.
-func (e *Error) LogValue() slog.Value {
+func (e Error) LogValue() slog.Value {
 	attrs := []slog.Attr{slog.String("method", e.Method), slog.String("route", e.Route), slog.Int("attempts", e.Attempts)}
 	if e.Status != 0 {
 		attrs = append(attrs, slog.Int("status", e.Status))

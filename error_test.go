@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"strconv"
 	"strings"
@@ -156,4 +157,43 @@ func FuzzErrorBody(f *testing.F) {
 			t.Errorf("%q", e.Error())
 		}
 	})
+}
+
+// What holds an answer as it came shows none of it, by no verb and as a value
+// neither: it may hold tokens.
+func TestBodiesAreNotShown(t *testing.T) {
+	t.Parallel()
+	const secret = "tell-nobody"
+	for _, status := range []int{200, 403} {
+		c := newClient(t, func(*http.Request) (*http.Response, error) {
+			return reply(status, http.Header{"Set-Cookie": {"a=" + secret}}, `{"access_token":"`+secret+`"}`), nil
+		}, auth0.WithRetries(0))
+		var meta auth0.Meta
+		_, err := auth0.Call[map[string]string](t.Context(), c, "POST", "/oauth/token", nil, nil, nil, []auth0.RequestOption{auth0.Capture(&meta)})
+		if meta.Status != status || !strings.Contains(string(meta.Body), secret) {
+			t.Fatalf("captured %d, %d bytes", meta.Status, len(meta.Body))
+		}
+		values := []any{meta, &meta, []auth0.Meta{meta}, struct{ M auth0.Meta }{meta}}
+		if e, ok := errors.AsType[*auth0.Error](err); ok {
+			values = append(values, e, *e, []auth0.Error{*e})
+		} else if status == 403 {
+			t.Fatalf("error %v", err)
+		}
+		for _, v := range values {
+			var shown strings.Builder
+			for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%d", "%x", "%t"} {
+				fmt.Fprintf(&shown, verb+"\n", v)
+			}
+			slog.New(slog.NewTextHandler(&shown, nil)).Info("x", "value", v)
+			// In letters, and in the digits of %x and %d.
+			for _, s := range []string{secret, fmt.Sprintf("%x", secret), strings.Trim(fmt.Sprintf("%d", []byte(secret)), "[]")} {
+				if strings.Contains(shown.String(), s) {
+					t.Errorf("%T shows it: %s", v, &shown)
+				}
+			}
+		}
+		if text := fmt.Sprintf("%+v", meta); !strings.Contains(text, fmt.Sprint(status)) {
+			t.Errorf("%s does not tell the status", text)
+		}
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"net/textproto"
@@ -509,7 +510,8 @@ func WithAdmission(ctx context.Context, a Admission) context.Context {
 	return context.WithValue(ctx, callKey{}, &call{Admission: a})
 }
 
-// Meta is what an answer says beside its value. See Capture.
+// Meta is what an answer says beside its value. See Capture. Printed with fmt or
+// logged with slog it shows neither headers nor bodies.
 type Meta struct {
 	// Status is the HTTP status, 0 when no answer arrived.
 	Status int
@@ -542,6 +544,21 @@ type PrivateKey struct {
 	// to ES512 by the curve.
 	Algorithm string
 }
+
+// String returns the status, the attempts and the limits. Headers and bodies may
+// hold tokens and are not shown.
+func (m Meta) String() string {
+	return fmt.Sprintf("auth0.Meta{Status:%d, Attempts:%d, Mismatches:%d, RateLimit:%+v}", m.Status, m.Attempts, len(m.Mismatches), m.RateLimit)
+}
+
+// GoString is String.
+func (m Meta) GoString() string { return m.String() }
+
+// Format writes String, whatever the verb.
+func (m Meta) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, m.String()) }
+
+// LogValue is String.
+func (m Meta) LogValue() slog.Value { return slog.StringValue(m.String()) }
 
 func isControl(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }
 
