@@ -439,6 +439,25 @@ func TestCallRepeatsBrokenAnswers(t *testing.T) {
 	}
 }
 
+// The answer to HEAD has the length of what GET would get, and no body.
+func TestCallHead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		sent := 0
+		c := newClient(t, func(*http.Request) (*http.Response, error) {
+			sent++
+			r := replyJSON(200, "")
+			r.Body, r.ContentLength = http.NoBody, 17
+			return r, nil
+		})
+		var m auth0.Meta
+		_, err := auth0.Call[auth0.NoContent](t.Context(), c, "HEAD", "/api/v2/x", nil, nil, nil, []auth0.RequestOption{auth0.Capture(&m)})
+		if err != nil || sent != 1 || m.Status != 200 || len(m.Body) != 0 {
+			t.Errorf("sent %d times: %v, %d, %q", sent, err, m.Status, m.Body)
+		}
+	})
+}
+
 // Tokens and bodies stay on the tenant's own host, redirects or not.
 func TestCallRedirects(t *testing.T) {
 	t.Parallel()

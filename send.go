@@ -250,6 +250,8 @@ func (s *sending) readAnswer(resp *http.Response) error {
 	case s.failed(resp):
 		// What an error page ends in is worth no failure of its own.
 		s.body, _ = io.ReadAll(io.LimitReader(resp.Body, maxErrorBody))
+	case s.method == http.MethodHead: // its Content-Length is that of the answer to GET
+		s.body = nil
 	case resp.ContentLength > 0 && resp.ContentLength < 1<<20:
 		s.body = make([]byte, resp.ContentLength)
 		_, err = io.ReadFull(resp.Body, s.body)
