@@ -175,8 +175,11 @@ func TestCallResults(t *testing.T) {
 		t.Error(err)
 	}
 	var e *auth0.Error
-	if _, err := auth0.Call[map[string]int](ctx, answering(200, `<html>secret</html>`), "GET", "/x", nil, nil, nil, nil); !errors.As(err, &e) || e.Status != 200 || e.Code != "invalid_answer" || strings.Contains(err.Error(), "secret") {
-		t.Errorf("error %v", err)
+	if _, err := auth0.Call[map[string]int](ctx, answering(200, `<html>secret</html>`), "GET", "/x", nil, nil, nil, nil); !errors.As(err, &e) || e.Status != 200 || e.Code != "invalid_answer" || strings.Contains(err.Error(), "secret") || string(e.Body()) != `<html>secret</html>` {
+		t.Errorf("error %v, body %q", err, e.Body())
+	}
+	if _, err := auth0.Call[map[string]int](ctx, answering(200, strings.Repeat(" ", 64<<10)+"x"), "GET", "/x", nil, nil, nil, nil); !errors.As(err, &e) || string(e.Body()) != strings.Repeat(" ", 64<<10) {
+		t.Errorf("error %v, body of %d bytes, want 64 KiB", err, len(e.Body()))
 	}
 	if _, err := auth0.Call[map[string]int](ctx, answering(304, ``), "GET", "/x", nil, nil, nil, nil); !errors.As(err, &e) || e.Status != 304 {
 		t.Errorf("error %v", err)
@@ -426,7 +429,11 @@ func TestCallRepeatsBrokenAnswers(t *testing.T) {
 					}
 					return replyJSON(200, `{"n":5}`), nil
 				})
-				v, err := auth0.Call[numbered](t.Context(), c, method, "/api/v2/x", nil, nil, nil, nil)
+				var m auth0.Meta
+				v, err := auth0.Call[numbered](t.Context(), c, method, "/api/v2/x", nil, nil, nil, []auth0.RequestOption{auth0.Capture(&m)})
+				if body := []string{`{"n":`, `{"n":5}`}[want-1]; string(m.Body) != body {
+					t.Errorf("captured %q, want what came, %q", m.Body, body)
+				}
 				if sent != want || (err == nil) != (want == 2) {
 					t.Errorf("sent %d times: %v, %v", sent, v, err)
 				}

@@ -254,7 +254,9 @@ func (s *sending) readAnswer(resp *http.Response) error {
 		s.body = nil
 	case resp.ContentLength > 0 && resp.ContentLength < 1<<20:
 		s.body = make([]byte, resp.ContentLength)
-		_, err = io.ReadFull(resp.Body, s.body)
+		var n int
+		n, err = io.ReadFull(resp.Body, s.body)
+		s.body = s.body[:n]
 	default:
 		s.body, err = io.ReadAll(resp.Body)
 	}
@@ -353,6 +355,7 @@ func (s *sending) unexpected(err error) error {
 		return nil
 	}
 	e := s.newError()
+	e.body = s.body[:min(len(s.body), maxErrorBody)]
 	e.Code, e.err = "invalid_answer", fmt.Errorf("the answer is not the JSON that was expected: %w", err)
 	return e
 }
