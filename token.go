@@ -88,6 +88,7 @@ type tokenCache struct {
 	mu      sync.Mutex
 	tok     Token
 	fetched time.Time
+	failed  time.Time // when the last fetch failed that a good token was to be replaced by
 	flight  *tokenFlight
 }
 
@@ -103,9 +104,11 @@ type tokenFlight struct {
 
 // Tokens are refreshed in the last tenth of their life, at most five minutes
 // before they end, and not used in the last ten seconds, so that none ends on
-// its way to the server.
+// its way to the server. A refresh that fails is tried again after a pause, and not
+// at each call: the calls go on with the token that there is.
 const (
 	refreshAheadMost = 5 * time.Minute
+	refreshPause     = 10 * time.Second
 	expiryLeeway     = 10 * time.Second
 	refreshTimeout   = time.Minute
 )
@@ -125,7 +128,7 @@ func (c *tokenCache) Token(ctx context.Context) (Token, error) {
 		left := c.tok.Expiry.Sub(now)
 		if left > min(expiryLeeway, life/10) {
 			tok := c.tok
-			if left <= min(refreshAheadMost, life/10) && c.flight == nil {
+			if left <= min(refreshAheadMost, life/10) && c.flight == nil && now.Sub(c.failed) >= refreshPause {
 				c.start(ctx, true)
 			}
 			c.mu.Unlock()
@@ -187,6 +190,8 @@ func (c *tokenCache) start(ctx context.Context, ahead bool) *tokenFlight {
 		}
 		if f.err == nil {
 			c.tok, c.fetched = f.tok, c.now()
+		} else if ahead {
+			c.failed = c.now()
 		}
 		c.mu.Unlock()
 		close(f.done)

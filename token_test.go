@@ -191,6 +191,35 @@ func TestTokenIsRefreshedAhead(t *testing.T) {
 	})
 }
 
+// While refreshing fails, calls go on with the token that there is, and the source
+// is asked every ten seconds, however many calls there are.
+func TestTokenRefreshThatFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var fetches atomic.Int32
+		c := newClient(t, func(*http.Request) (*http.Response, error) { return replyJSON(200, "{}"), nil },
+			auth0.WithTokenSource(auth0.TokenSourceFunc(func(context.Context) (auth0.Token, error) {
+				if fetches.Add(1) > 1 {
+					return auth0.Token{}, errors.New("the quota of tokens is used up")
+				}
+				return auth0.Token{AccessToken: "t", Expiry: time.Now().Add(time.Hour)}, nil
+			})))
+		if err := get(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(55 * time.Minute) // five left
+		for range 600 {              // one of them, ten calls a second
+			if err := get(t.Context(), c); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := fetches.Load(); n != 1+6 {
+			t.Errorf("%d fetches, want the first and one each ten seconds of a minute", n)
+		}
+	})
+}
+
 // After a 401 one fresh token is tried, whatever the method; a second 401 is
 // the caller's.
 func TestTokenIsRefreshedOnceAfter401(t *testing.T) {
