@@ -2,7 +2,9 @@ package auth0
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strings"
@@ -12,6 +14,7 @@ import (
 type verdict struct {
 	rejected bool // by a rate limit or a quota
 	busy     bool // by a limit on jobs under way
+	sealed   bool // or by something else: it is encoded in a way that is not read here
 }
 
 // mayReject reports whether an answer has to be looked at more closely. It is
@@ -37,14 +40,36 @@ func judge(resp *http.Response) verdict {
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:
 		head, _ := peekBody(resp, peekRejection)
+		head, ok := unpacked(resp.Header, head)
+		if !ok {
+			return verdict{rejected: true, sealed: true}
+		}
 		return judgeBody(head)
 	case resp.StatusCode < 400:
 		return verdict{rejected: redirectsToRejection(resp.Header.Get("Location"))}
 	default:
 		head, _ := peekBody(resp, peekRejection)
+		head, _ = unpacked(resp.Header, head)
 		return verdict{rejected: bytes.Contains(head, []byte("RequestFailed")) && saysRateLimit(string(head)) ||
 			bytes.Contains(head, []byte("fed:BadRequest")) && saysRateLimit(string(head))}
 	}
+}
+
+// unpacked returns what the beginning of a body says where the caller, and not the
+// base, asked for gzip. ok is false for encodings that are not read here.
+func unpacked(h http.Header, head []byte) (text []byte, ok bool) {
+	switch strings.ToLower(h.Get("Content-Encoding")) {
+	case "", "identity":
+		return head, true
+	case "gzip", "x-gzip":
+		r, err := gzip.NewReader(bytes.NewReader(head))
+		if err != nil {
+			return nil, true
+		}
+		text, _ = io.ReadAll(io.LimitReader(r, peekJob)) // the beginning of a stream ends early
+		return text, true
+	}
+	return nil, false
 }
 
 // judgeBody judges the body of a 429. Whatever is not known to be something

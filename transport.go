@@ -59,7 +59,9 @@ func (attemptTimeoutError) Temporary() bool { return true }
 // it was small enough to be kept while it was sent. Other rejections are handed
 // back as they came; RateLimitFrom tells what is known of them. Answers that
 // look like rejections but are not of a rate limit (too_many_attempts of
-// attack protection, slow_down while polling) are never sent again.
+// attack protection, slow_down while polling) are never sent again, nor is a 429
+// that cannot be told from them because the caller asked for an encoding other
+// than gzip.
 //
 // The zero value is ready to use. A Transport is safe for concurrent use; its
 // fields must not be changed after its first use.
@@ -338,7 +340,7 @@ func (t *Transport) attempt(ctx context.Context, x *exchange) (resp *http.Respon
 		return resp, false, nil
 	}
 	t.log(x, "auth0: rejected by a rate limit", resp.StatusCode, nil)
-	if !t.shouldRequeue(x) {
+	if verdict.sealed || !t.shouldRequeue(x) {
 		return resp, false, nil
 	}
 	_, _ = io.CopyN(io.Discard, resp.Body, drainRejection)
@@ -742,10 +744,11 @@ func (x *exchange) watchJob(resp *http.Response, outcome *ratelimit.Outcome) {
 	case x.admit.Method == http.MethodPost && path == importsPath:
 		// The slot is taken now, so this small answer is read at once.
 		if head, all := peekBody(resp, peekJob); all {
+			head, _ = unpacked(resp.Header, head)
 			outcome.Job = jobOf(head).ID
 		}
 	case x.admit.Method == http.MethodGet && !strings.Contains(path[len(jobsPath):], "/"):
-		resp.Body = &jobBody{ReadCloser: resp.Body, limiter: x.limiter}
+		resp.Body = &jobBody{ReadCloser: resp.Body, header: resp.Header, limiter: x.limiter}
 	}
 }
 
@@ -764,6 +767,7 @@ func jobOf(body []byte) jobState {
 // job's slot when the job has ended.
 type jobBody struct {
 	io.ReadCloser
+	header  http.Header
 	limiter *ratelimit.Limiter
 	seen    []byte
 	told    bool
@@ -790,7 +794,8 @@ func (b *jobBody) tell() {
 	if b.told {
 		return
 	}
-	j := jobOf(b.seen)
+	seen, _ := unpacked(b.header, b.seen)
+	j := jobOf(seen)
 	if j.ID == "" || j.Status != "completed" && j.Status != "failed" {
 		return
 	}

@@ -2,6 +2,7 @@ package auth0_test
 
 import (
 	"bytes"
+	"compress/gzip"
 	"context"
 	"encoding/base64"
 	"errors"
@@ -42,6 +43,7 @@ func rejectedFirst(n, status int, h http.Header, body string) (stub, *int) {
 func TestTransportRejectionForms(t *testing.T) {
 	t.Parallel()
 	jsonHeader := http.Header{"Content-Type": {"application/json"}}
+	zipHeader := http.Header{"Content-Type": {"application/json"}, "Content-Encoding": {"gzip"}}
 	tests := []struct {
 		name   string
 		status int
@@ -62,6 +64,9 @@ func TestTransportRejectionForms(t *testing.T) {
 		{"WS-Trust without a content type", 500, nil, `<Fault><Subcode><Value>wst:RequestFailed</Value></Subcode><Text>Global rate limit exceeded</Text></Fault>`, false},
 		{"brute force protection", 429, jsonHeader, `{"error":"too_many_attempts","error_description":"Your account has been blocked after multiple consecutive login attempts."}`, false},
 		{"brute force protection of connections", 429, jsonHeader, `{"name":"ValidationError","code":"too_many_attempts"}`, false},
+		{"brute force protection, zipped", 429, zipHeader, zipped(t, `{"error":"too_many_attempts"}`), false},
+		{"polling, zipped", 429, zipHeader, zipped(t, `{"error":"slow_down"}`), false},
+		{"zipped", 429, zipHeader, zipped(t, `{"error":"too_many_requests"}`), true},
 		{"polling", 429, jsonHeader, `{"error":"slow_down","error_description":"You are polling faster than allowed. Try again in 5 seconds."}`, false},
 		{"other SOAP fault", 500, http.Header{"Content-Type": {"application/soap+xml"}}, `<Fault><Subcode><Value>wst:RequestFailed</Value></Subcode><Text>No such user</Text></Fault>`, false},
 		{"server error that talks of limits", 500, jsonHeader, `{"message":"rate limit service failed"}`, false},
@@ -96,6 +101,33 @@ func TestTransportRejectionForms(t *testing.T) {
 			})
 		})
 	}
+}
+
+// zipped is a body as it comes to callers that asked for gzip themselves, such as
+// a reverse proxy on behalf of a browser.
+func zipped(tb testing.TB, body string) string {
+	tb.Helper()
+	var b strings.Builder
+	w := gzip.NewWriter(&b)
+	if _, err := io.WriteString(w, body); err != nil {
+		tb.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return b.String()
+}
+
+// A 429 in an encoding that is not read may be one that must not be sent again.
+func TestTransportHandsBackWhatItCannotRead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		base, sent := rejectedFirst(1, 429, http.Header{"Content-Encoding": {"br"}}, "\x0b\x02\x80{}\x03")
+		got, err := roundTrip(t, auth0.NewTransport(base, roomy(t)), newRequest(t, "POST", "/oauth/token", nil))
+		if err != nil || *sent != 1 || got.status != 429 || got.body != "\x0b\x02\x80{}\x03" {
+			t.Errorf("sent %d times: %+v, %v", *sent, got, err)
+		}
+	})
 }
 
 // What cannot be sent again is handed back complete, with its facts.
@@ -416,6 +448,20 @@ func TestTransportFollowsImportJobs(t *testing.T) {
 // and leaves as soon as a poll shows the end of one.
 func TestTransportWaitsForAnImportSlot(t *testing.T) {
 	t.Parallel()
+	t.Run("plain", func(t *testing.T) {
+		t.Parallel()
+		waitForAnImportSlot(t, replyJSON)
+	})
+	t.Run("zipped", func(t *testing.T) {
+		t.Parallel()
+		waitForAnImportSlot(t, func(status int, body string) *http.Response {
+			return reply(status, http.Header{"Content-Encoding": {"gzip"}}, zipped(t, body))
+		})
+	})
+}
+
+func waitForAnImportSlot(t *testing.T, replyJSON func(int, string) *http.Response) {
+	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		limiter, err := ratelimit.New(ratelimit.Options{Plan: &ratelimit.Plan{Name: "jobs", Buckets: []ratelimit.Bucket{{
 			Name: "import jobs", API: "management", Concurrent: 2,
