@@ -238,7 +238,7 @@ func (t *Transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	if hasBody(req) && req.GetBody == nil {
 		x.body = &replayBody{src: req.Body}
 		if mayRouteByBody(x.admit.Path, req.Header) {
-			x.body.peek() // now, and not while the limiter looks at the request
+			x.peekRequest() // now, and not while the limiter looks at the request
 		}
 	}
 	x.trace.GetConn = func(string) { x.traced.Store(true) }
@@ -583,6 +583,14 @@ func (x *exchange) BodyField(name string) string {
 	return x.fields[name]
 }
 
+// peekRequest reads the beginning of the body. One that stalls is closed when the
+// context ends, as the base would do.
+func (x *exchange) peekRequest() []byte {
+	stop := context.AfterFunc(x.req.Context(), func() { closeBody(x.req) })
+	defer stop()
+	return x.body.peek()
+}
+
 func (x *exchange) parseBody() map[string]string {
 	if !hasBody(x.req) {
 		return nil
@@ -593,7 +601,7 @@ func (x *exchange) parseBody() map[string]string {
 	}
 	var data []byte
 	if x.body != nil {
-		data = x.body.peek()
+		data = x.peekRequest()
 	} else if copied, err := x.req.GetBody(); err == nil {
 		data, _ = io.ReadAll(io.LimitReader(copied, peekRequest))
 		_ = copied.Close()

@@ -293,6 +293,31 @@ func TestTransportClosesTheBodyWhenNotAdmitted(t *testing.T) {
 	}
 }
 
+// A body that is looked into and stalls does not hold the call past its context.
+func TestTransportCancelsWhileReadingTheBody(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		tr := auth0.NewTransport(stub(func(*http.Request) (*http.Response, error) {
+			t.Error("sent although its context had ended")
+			return reply(200, nil, ""), nil
+		}), roomy(t))
+		pr, pw := io.Pipe()
+		go func() {
+			time.Sleep(time.Hour)
+			_ = pw.Close()
+		}()
+		req := newRequest(t, "POST", "/oauth/token", pr).WithContext(ctx)
+		req.Header.Set("Content-Type", "application/json")
+		start := time.Now()
+		if _, err := roundTrip(t, tr, req); !errors.Is(err, context.DeadlineExceeded) || time.Since(start) != time.Second {
+			t.Errorf("%v after %v, want the end of the context after a second", err, time.Since(start))
+		}
+		time.Sleep(time.Hour) // for the writer
+	})
+}
+
 // Answers stream: the beginning is there before the end was written.
 func TestTransportStreams(t *testing.T) {
 	t.Parallel()
