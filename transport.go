@@ -176,6 +176,7 @@ type exchange struct {
 	call    *call
 	limiter *ratelimit.Limiter
 	admit   ratelimit.Request
+	matched string // the template that the limiter found
 
 	trace httptrace.ClientTrace
 	// traced is set when the base reports its progress, wrote when it may have
@@ -269,6 +270,7 @@ func (t *Transport) attempt(ctx context.Context, x *exchange) (resp *http.Respon
 		t.log(x, "auth0: not admitted", 0, err)
 		return nil, false, err
 	}
+	x.matched = ticket.Route()
 	x.waited += ticket.Wait()
 	x.rejected, x.busy = false, false
 	x.wrote.Store(false)
@@ -436,10 +438,7 @@ func (t *Transport) log(x *exchange, msg string, status int, err error) {
 // route names the request in logs. A path that no template describes may hold
 // personal data and is left out.
 func (x *exchange) route() string {
-	if x.admit.Template != "" {
-		return x.admit.Template
-	}
-	return "unknown"
+	return first(x.admit.Template, x.matched, "unknown")
 }
 
 func hasBody(req *http.Request) bool { return req.Body != nil && req.Body != http.NoBody }

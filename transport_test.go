@@ -801,6 +801,29 @@ func TestTransportLogs(t *testing.T) {
 	})
 }
 
+// Under another client, which names no templates, logs have those of the plan.
+func TestTransportLogsRoutesOfThePlan(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		plan, err := ratelimit.Named("enterprise")
+		if err != nil {
+			t.Fatal(err)
+		}
+		base, _ := rejectedFirst(0, 0, nil, "")
+		tr := &auth0.Transport{Base: base, Plan: plan, Logger: slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))}
+		for _, path := range []string{"/api/v2/users/auth0%7Calice/organizations", "/alice"} {
+			if _, err := fetch(t, tr, newRequest(t, "GET", path, nil)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		text := out.String()
+		if strings.Contains(text, "alice") || !strings.Contains(text, "route=/api/v2/users/{id}/organizations ") {
+			t.Error(text)
+		}
+	})
+}
+
 func TestTransportLeavesOtherHostsAlone(t *testing.T) {
 	t.Parallel()
 	base, sent := rejectedFirst(1, 429, nil, "")
