@@ -292,6 +292,9 @@ func (t *Transport) attempt(ctx context.Context, x *exchange) (resp *http.Respon
 		x.call.unsent.Store(false)
 	}
 	resp, err = t.base().RoundTrip(out)
+	if resp == nil && err == nil {
+		err = errors.New("auth0: the base transport returned neither an answer nor an error")
+	}
 	if err != nil {
 		// Without reports from the base there is no telling: the tokens stay
 		// spent then, which errs on the safe side.

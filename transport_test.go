@@ -801,6 +801,15 @@ func TestTransportLogs(t *testing.T) {
 	})
 }
 
+// A base that returns nothing, as an unfinished mock does, is an error and no panic.
+func TestTransportWithoutAnswer(t *testing.T) {
+	t.Parallel()
+	tr := auth0.NewTransport(stub(func(*http.Request) (*http.Response, error) { return nil, nil }), roomy(t))
+	if _, err := roundTrip(t, tr, newRequest(t, "GET", "/api/v2/users", nil)); err == nil || !strings.Contains(err.Error(), "the base transport returned neither") {
+		t.Error(err)
+	}
+}
+
 // Under another client, which names no templates, logs have those of the plan.
 func TestTransportLogsRoutesOfThePlan(t *testing.T) {
 	t.Parallel()
