@@ -45,6 +45,9 @@ func (k PrivateKey) String() string { return "auth0.PrivateKey of " + k.ClientID
 // GoString is String.
 func (k PrivateKey) GoString() string { return k.String() }
 
+// Format writes String, whatever the verb.
+func (k PrivateKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
+
 // LogValue is String.
 func (k PrivateKey) LogValue() slog.Value { return slog.StringValue(k.String()) }
 

@@ -263,6 +263,9 @@ func (c *Client) String() string { return "auth0.Client of " + c.base.Host }
 // GoString is String: the fields of a client are secrets.
 func (c *Client) GoString() string { return c.String() }
 
+// Format writes String, whatever the verb.
+func (c *Client) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, c.String()) }
+
 // LogValue is String.
 func (c *Client) LogValue() slog.Value { return slog.StringValue(c.String()) }
 

@@ -3,6 +3,7 @@ package auth0_test
 import (
 	"bytes"
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -340,6 +341,15 @@ func TestPeerFaultPrintsSecrets(t *testing.T) {
 		fmt.Sprintf("%v %+v %#v", c, c, c), fmt.Sprintf("%v %+v %#v", tok, tok, tok),
 		fmt.Sprintf("%v %+v %#v", auth0.StaticToken(token), auth0.StaticToken(token), auth0.StaticToken(token)),
 		fmt.Sprintf("%v %+v %#v", auth0.PrivateKey{ClientID: "x"}, auth0.PrivateKey{ClientID: "x"}, auth0.PrivateKey{ClientID: "x"})}
+	for _, v := range []any{err, c, tok, &tok, auth0.StaticToken(token), auth0.PrivateKey{ClientID: "x", KeyID: secret}} {
+		for _, verb := range []string{"%s", "%q", "%x", "%X", "%d", "%t", "%g"} { // a slip of the pen
+			text := fmt.Sprintf(verb, v)
+			if hexed, err := hex.DecodeString(text); err == nil {
+				text = string(hexed)
+			}
+			texts = append(texts, text)
+		}
+	}
 	for _, text := range texts {
 		for _, hidden := range []string{secret, token, mail, "alice"} {
 			if strings.Contains(text, hidden) {

@@ -2,6 +2,8 @@ package auth0
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"log/slog"
 	"net/http"
 	"strings"
@@ -9,8 +11,10 @@ import (
 	"time"
 )
 
-// Token is an access token. Printed or logged in any way it shows nothing of
-// itself.
+// Token is an access token. Printed with fmt or logged with slog, it shows nothing
+// of itself, whatever the verb. Encoded as JSON it is there, so that it can be
+// stored; so it is in a log's JSON of a struct that holds it, and in fmt's text of
+// one that holds it in an unexported field, where Go asks no value how to print it.
 type Token struct {
 	// AccessToken is what goes into the Authorization header.
 	AccessToken string
@@ -24,6 +28,9 @@ func (t Token) String() string { return "auth0.Token[redacted]" }
 
 // GoString returns a placeholder.
 func (t Token) GoString() string { return t.String() }
+
+// Format writes the placeholder, whatever the verb.
+func (t Token) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, t.String()) }
 
 // LogValue returns when the token ends and no more.
 func (t Token) LogValue() slog.Value {
@@ -57,6 +64,9 @@ func (s staticSource) String() string { return "auth0.StaticToken[redacted]" }
 
 // GoString is String.
 func (s staticSource) GoString() string { return s.String() }
+
+// Format writes String, whatever the verb.
+func (s staticSource) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, s.String()) }
 
 // OAuth2 adapts a golang.org/x/oauth2.TokenSource, without this module
 // depending on that one:
