@@ -278,8 +278,9 @@ func (c *Client) now() time.Time { return time.Now() }
 //	user, err := auth0.Call[map[string]any](ctx, client, "GET", "/api/v2/users/{id}",
 //		[]string{"auth0|123"}, query, noBody, opts)
 //
-// path is the template of the route; args fill its braces in order, each
-// escaped as one segment. An empty arg, ".", and ".." are refused.
+// path is the template of the route, without a query and without escapes; args
+// fill its braces in order, each escaped as one segment. An empty arg, ".", and
+// ".." are refused.
 //
 // body is nil, url.Values (sent as a form), *Multipart, []byte or an io.Reader
 // with the option ContentType, or anything else, sent as JSON. Nil pointers
@@ -328,6 +329,10 @@ func (c *Client) Do(ctx context.Context, method, path string, args []string, que
 func fillPath(template string, args []string) (plain, escaped string, err error) {
 	if !strings.HasPrefix(template, "/") {
 		return "", "", fmt.Errorf("auth0: path %q does not begin with a slash", template)
+	}
+	if i := strings.IndexAny(template, "?#%"); i >= 0 {
+		// What follows is not printed: it may be personal.
+		return "", "", fmt.Errorf("auth0: the path has a %q, which would be escaped; pass parameters as query, and ids in args with {id} in the path", template[i])
 	}
 	if !strings.Contains(template, "{") && len(args) == 0 {
 		return template, template, nil

@@ -137,6 +137,8 @@ func TestCallFillsPaths(t *testing.T) {
 		{"/api/v2/users", []string{"1"}, `path "/api/v2/users" takes 0`, true},
 		{"/api/v2/users/{id", []string{"1"}, `path "/api/v2/users/{id" has an open brace`, true},
 		{"users", nil, `path "users" does not begin with a slash`, true},
+		{"/api/v2/users?per_page=5", nil, `the path has a '?', which would be escaped; pass parameters as query`, true},
+		{"/api/v2/users/auth0%7C1", nil, `the path has a '%', which would be escaped; pass`, true},
 	} {
 		sent := ""
 		c := newClient(t, func(r *http.Request) (*http.Response, error) {
