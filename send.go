@@ -128,7 +128,7 @@ func (s *sending) authorised(ctx context.Context) error {
 		return err
 	}
 	err = s.repeated(ctx, token)
-	if !errors.Is(err, ErrUnauthorized) || !own || !s.payload.replayable() || !s.c.tokens.drop(token) {
+	if !errors.Is(err, ErrUnauthorized) || !own || !s.c.tokens.drop(token) || !s.payload.replayable() {
 		return err
 	}
 	fresh, tokenErr := s.c.tokens.Token(ctx)

@@ -261,6 +261,26 @@ func TestTokenIsRefreshedOnceAfter401(t *testing.T) {
 	}
 }
 
+// A call that cannot be repeated leaves the refused token behind for the next one.
+func TestTokenIsDroppedAfter401OfAStream(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		tenant := &tenantWithTokens{life: 3600, revoked: "t1"}
+		c := newClient(t, tenant.stub(t), auth0.WithClientSecret("id", "secret"))
+		upload := func() error {
+			stream := struct{ io.Reader }{strings.NewReader("x")} // can be read once
+			_, err := auth0.Call[auth0.NoContent](t.Context(), c, "POST", "/api/v2/x", nil, nil, stream, []auth0.RequestOption{auth0.ContentType("text/plain")})
+			return err
+		}
+		if err := upload(); !errors.Is(err, auth0.ErrUnauthorized) || tenant.fetches != 1 {
+			t.Errorf("%v after %d tokens", err, tenant.fetches)
+		}
+		if err := upload(); err != nil || tenant.fetches != 2 {
+			t.Errorf("%v after %d tokens", err, tenant.fetches)
+		}
+	})
+}
+
 // A failed fetch is not remembered.
 func TestTokenFailureIsNotKept(t *testing.T) {
 	t.Parallel()
