@@ -195,8 +195,8 @@ func (l *listing) first(cursor string) (*pageAt, error) {
 	}
 	if cursor != "" {
 		at, err := url.ParseQuery(cursor)
-		if err != nil {
-			return nil, errors.New("auth0: the cursor passed to ResumeAt is not one of this module's")
+		if err != nil || !at.Has("from") && !at.Has("page") {
+			return nil, errors.New("auth0: the cursor passed to ResumeAt is not one of this module's; pass the Cursor of a page")
 		}
 		for k := range at {
 			query.Set(k, at.Get(k))

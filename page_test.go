@@ -177,8 +177,10 @@ func TestResumeAt(t *testing.T) {
 		}
 	}
 	c := newClient(t, (&lister{}).stub)
-	if _, err := auth0.List[numbered](t.Context(), c, "/x", nil, nil, userPaging(), []auth0.RequestOption{auth0.ResumeAt("%zz")}); err == nil {
-		t.Error("nonsense was accepted as a cursor")
+	for _, odd := range []string{"%zz", "2", "MjAyNi0wMS0wMQ", "usr_1234"} { // the server's own next among them
+		if _, err := auth0.List[numbered](t.Context(), c, "/x", nil, nil, userPaging(), []auth0.RequestOption{auth0.ResumeAt(odd)}); err == nil {
+			t.Errorf("%q was accepted as a cursor, and the list begun anew", odd)
+		}
 	}
 }
 
