@@ -157,7 +157,7 @@ func (c *tokenCache) Token(ctx context.Context) (Token, error) {
 		return f.tok, f.err
 	case <-ctx.Done():
 		c.leave(f)
-		return Token{}, ctx.Err()
+		return Token{}, fmt.Errorf("auth0: no access token in time: %w", ctx.Err())
 	}
 }
 
