@@ -589,7 +589,7 @@ func TestOptionsAreChecked(t *testing.T) {
 		"reserve": auth0.WithReserve(1), "negative reserve": auth0.WithReserve(-0.1), "rejections": auth0.WithMaxRejections(-1),
 		"client": auth0.WithHTTPClient(nil), "retries": auth0.WithRetries(-1), "delays": auth0.WithRetryDelays(2, 1),
 		"attempt": auth0.WithAttemptTimeout(-1), "token": auth0.WithToken(""), "token with line break": auth0.WithToken("a\nb"),
-		"secret": auth0.WithClientSecret("id", ""), "key": auth0.WithPrivateKey(auth0.PrivateKey{}), "source": auth0.WithTokenSource(nil),
+		"secret": auth0.WithClientSecret("id", ""), "secret with line break": auth0.WithClientSecret("id", "from-a-file\n"), "key": auth0.WithPrivateKey(auth0.PrivateKey{}), "source": auth0.WithTokenSource(nil),
 		"agent": auth0.WithUserAgent("a\r\nb"), "domain": auth0.WithCustomDomain("a\r\nb"),
 	} {
 		if _, err := auth0.New("example.auth0.com", o); err == nil {

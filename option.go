@@ -209,6 +209,9 @@ func WithClientSecret(clientID, secret string) Option {
 		if clientID == "" || secret == "" {
 			return errors.New("auth0: WithClientSecret needs a client id and a secret")
 		}
+		if strings.ContainsFunc(clientID+secret, isControl) {
+			return errors.New("auth0: the client id or secret has a line break or another control character; trim what was read from a file")
+		}
 		c.source, c.credentials = nil, credentials{clientID: clientID, secret: secret}
 		return nil
 	}
