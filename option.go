@@ -494,7 +494,8 @@ func ResumeAt(cursor string) RequestOption {
 }
 
 // Admission is how the throttle treats a request. Put into a context it reaches
-// Transport under any HTTP client.
+// Transport under any HTTP client of one's own. Calls of a Client go by their
+// options (Priority, Flow, Reserve) and leave it aside.
 type Admission struct {
 	// Template is the route as in /api/v2/users/{id}, empty when not known: it
 	// is then told from the path.
