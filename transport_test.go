@@ -587,6 +587,28 @@ func TestTransportFailsAtOnceWhenTheWaitIsInVain(t *testing.T) {
 	})
 }
 
+// A wait in vain is a timeout to a program that asks its http.Client's error, as
+// it is without the throttle.
+func TestTransportWaitInVainIsATimeout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		base, _ := rejectedFirst(1, 429, http.Header{"Retry-After": {"3600"}}, "")
+		tr := auth0.NewTransport(base, roomy(t))
+		tr.MaxRejections = -1
+		if _, err := fetch(t, tr, newRequest(t, "GET", "/api/v2/users", nil)); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		_, err := fetch(t, tr, newRequest(t, "GET", "/api/v2/users", nil).WithContext(ctx))
+		var wait *ratelimit.WaitError
+		var timeout net.Error
+		if !errors.As(err, &wait) || !errors.As(err, &timeout) || !timeout.Timeout() {
+			t.Errorf("%v is no timeout", err)
+		}
+	})
+}
+
 func TestTransportRoutesByBodyAndToken(t *testing.T) {
 	t.Parallel()
 	claims := base64.RawURLEncoding.EncodeToString([]byte(`{"sub":"auth0|1","scope":"read:current_user"}`))

@@ -124,7 +124,8 @@ var ErrQueueFull = errors.New("ratelimit: too many requests are waiting; raise O
 
 // WaitError says that a request cannot be admitted before its context ends. It
 // is returned at once, without waiting, and nothing has been sent.
-// errors.Is(err, context.DeadlineExceeded) holds.
+// errors.Is(err, context.DeadlineExceeded) holds, and it is a timeout to those who
+// ask an http.Client's error for one.
 type WaitError struct {
 	Route  string        // template of the request's route
 	Bucket string        // the bucket that is short
@@ -138,6 +139,9 @@ func (e *WaitError) Error() string {
 }
 
 func (e *WaitError) Unwrap() error { return context.DeadlineExceeded }
+
+// Timeout returns true.
+func (e *WaitError) Timeout() bool { return true }
 
 // Limiter admits requests so that no bucket of its plan runs dry on the server,
 // and no token is wasted. It is safe for concurrent use. One Limiter serves one
