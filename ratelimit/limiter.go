@@ -453,8 +453,9 @@ func (l *Limiter) newClass(k classKey, rt Route, r *Request) *class {
 	return c
 }
 
-// sweep forgets keyed buckets that are full and idle, at most once a minute of
-// growth: their next request finds them as new.
+// sweep forgets keyed buckets that are full and idle, and classes of nothing but a
+// reserve of their own, at most once a minute of growth: their next request finds
+// them as new.
 func (l *Limiter) sweep(now int64) {
 	if now < l.sweepAt || len(l.classes) < 256 {
 		return
@@ -479,8 +480,9 @@ func (l *Limiter) sweep(now int64) {
 	}
 }
 
-// idle reports whether a class has a keyed bucket and all its keyed buckets are
-// full with nothing in flight.
+// idle reports whether a class can be forgotten: it has a keyed bucket and all its
+// keyed buckets are full with nothing in flight, or it has none and knows nothing
+// that its buckets do not but the reserve, which may be another at each request.
 func (l *Limiter) idle(c *class, now int64) bool {
 	keyed := false
 	for _, b := range c.buckets {
@@ -496,7 +498,7 @@ func (l *Limiter) idle(c *class, now int64) bool {
 			return false
 		}
 	}
-	return keyed && now >= c.blocked
+	return now >= c.blocked && (keyed || c.reserve != l.reserve && c.open == 0 && c.backoff == 0 && c.quotas == nil)
 }
 
 // routeName is what a request is called in messages.

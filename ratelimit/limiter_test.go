@@ -301,6 +301,27 @@ func TestQueueFull(t *testing.T) {
 	})
 }
 
+// Reserves that differ at each request are not gathered.
+func TestReservesAreForgotten(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, Options{Plan: planOf(100, 100, time.Second)})
+		for i := range 10_000 { // ten a second
+			r := to("/x")
+			r.Reserve = float64(i) / 20_000
+			tk := acquire(t, l, r)
+			tk.Done(shows(100, 99))
+			time.Sleep(100 * time.Millisecond)
+		}
+		if n := len(l.classes); n > 256+600 {
+			t.Errorf("%d classes; 256 and those of a minute are kept", n)
+		}
+		if len(l.buckets) != 1 {
+			t.Errorf("%d buckets, want the one", len(l.buckets))
+		}
+	})
+}
+
 func TestWaitErrorFields(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
