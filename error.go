@@ -327,8 +327,8 @@ func withoutURL(err error) error {
 }
 
 // redact blots out of a text whatever may be personal or secret: e-mail
-// addresses, user ids, queries of URLs, phone numbers and long random words.
-// It would rather take too much than too little.
+// addresses, user ids, queries and telling paths of URLs, phone numbers and long
+// random words. It would rather take too much than too little.
 func redact(s string) string {
 	var b strings.Builder
 	start := 0
@@ -357,10 +357,7 @@ func redactWord(w string) string {
 	case strings.Contains(w, "@"), strings.Contains(strings.ToLower(w), "%40"):
 		return "[e-mail]"
 	case strings.Contains(w, "://"):
-		if i := strings.IndexAny(w, "?#"); i >= 0 {
-			return w[:i] + "?[redacted]"
-		}
-		return w
+		return redactURL(w)
 	case strings.Contains(w, "?") && strings.Contains(w, "="):
 		return w[:strings.IndexByte(w, '?')] + "?[redacted]"
 	case strings.Contains(w, "|"), strings.Contains(strings.ToLower(w), "%7c"):
@@ -371,6 +368,20 @@ func redactWord(w string) string {
 		return "[phone]"
 	}
 	return w
+}
+
+// redactURL takes the query off, and a path that holds a user id or a secret.
+func redactURL(w string) string {
+	scheme, rest, _ := strings.Cut(w, "://")
+	bare, tail := rest, ""
+	if i := strings.IndexAny(rest, "?#"); i >= 0 {
+		bare, tail = rest[:i], "?[redacted]"
+	}
+	host, path, _ := strings.Cut(bare, "/")
+	if strings.Contains(path, "|") || strings.Contains(strings.ToLower(path), "%7c") || looksSecret(path) {
+		bare, tail = host+"/[redacted]", ""
+	}
+	return scheme + "://" + bare + tail
 }
 
 // looksSecret finds words of 20 and more letters and digits in which both

@@ -101,11 +101,15 @@ func TestRedact(t *testing.T) {
 		"token eyJhbGciOiJIUzI1NiJ9.e30.x is bad":              "token [redacted] is bad",
 		"key sk_live_4eC39HqLyjWDarjtT1zdp7dc":                 "key [redacted]",
 		"Get https://a.auth0.com/x?code=1#f: EOF":              "Get https://a.auth0.com/x?[redacted] EOF",
+		"Get https://a.auth0.com/users/auth0%7C5f: EOF":        "Get https://a.auth0.com/[redacted] EOF",
+		"Get https://a.auth0.com/users/auth0|5f?q=1 failed":    "Get https://a.auth0.com/[redacted] failed",
+		"post to https://h.example/s/4eC39HqLyjWDarjtT1zdp7dc": "post to https://h.example/[redacted]",
+		"see https://a.auth0.com/api/v2/jobs/users-imports":    "see https://a.auth0.com/api/v2/jobs/users-imports",
 		"call +49 151 to +4915112345678":                       "call +49 151 to [phone]",
 		"dial tcp 127.0.0.1:8080: connect: connection refused": "dial tcp 127.0.0.1:8080: connect: connection refused",
 		"lookup example.eu.auth0.com: no such host":            "lookup example.eu.auth0.com: no such host",
-		"two\nlines\x00":                                       "two lines ",
-		"client_credentials is not allowed for this client":    "client_credentials is not allowed for this client",
+		"two\nlines\x00": "two lines ",
+		"client_credentials is not allowed for this client": "client_credentials is not allowed for this client",
 		"": "",
 	} {
 		if got := auth0.Redact(text); got != want {

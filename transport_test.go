@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/http/httptrace"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -819,6 +820,22 @@ func TestTransportLogs(t *testing.T) {
 			if !strings.Contains(text, want) {
 				t.Errorf("the log lacks %q:\n%s", want, text)
 			}
+		}
+	})
+}
+
+// The error of a base that is an http.Client itself names the URL; ours do not.
+func TestTransportLogsNoURLOfTheBase(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		logger := slog.New(slog.NewTextHandler(&out, &slog.HandlerOptions{Level: slog.LevelDebug}))
+		c := newClient(t, func(r *http.Request) (*http.Response, error) {
+			return nil, &url.Error{Op: "Get", URL: r.URL.String(), Err: io.ErrUnexpectedEOF}
+		}, auth0.WithLogger(logger))
+		_, err := auth0.Call[auth0.NoContent](t.Context(), c, "GET", "/api/v2/users/{id}", []string{"auth0|alice"}, nil, nil, nil)
+		if text := out.String() + err.Error(); strings.Contains(text, "alice") || !strings.Contains(text, "unexpected EOF") || !errors.Is(err, io.ErrUnexpectedEOF) {
+			t.Error(text)
 		}
 	})
 }
