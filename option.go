@@ -86,7 +86,7 @@ func WithLimiter(l *ratelimit.Limiter) Option {
 
 // WithReserve leaves a share of every bucket, 0 to 0.9, to others: 0.2 keeps a
 // fifth of the tenant's allowance for the production traffic beside this
-// process. A single call sets its own with Reserve.
+// process. A single call leaves more with Reserve; the larger of both counts.
 func WithReserve(share float64) Option {
 	return func(c *config) error {
 		if !(share >= 0 && share <= 0.9) {
@@ -322,7 +322,8 @@ func Flow(name string) RequestOption {
 	return func(r *request) { r.admission.Flow = name }
 }
 
-// Reserve leaves a share of each bucket, 0 to 0.9, to others for this call.
+// Reserve leaves a share of each bucket, 0 to 0.9, to others for this call, where
+// it is more than that of WithReserve.
 func Reserve(share float64) RequestOption {
 	return func(r *request) {
 		if !(share >= 0 && share <= 0.9) {

@@ -60,9 +60,7 @@ func (c *Client) send(ctx context.Context, method, path string, args []string, q
 	s := &sending{c: c, method: method, route: path, request: r, payload: p, stream: stream}
 	s.call = &call{Admission: r.admission, path: escaped, attempt: c.attempt, prepare: r.prepare, host: c.base.Host}
 	s.call.Template = path
-	if s.call.Reserve == 0 {
-		s.call.Reserve = c.reserve
-	}
+	s.call.Reserve = max(s.call.Reserve, c.reserve)
 	if r.attempt != 0 {
 		s.call.attempt = max(r.attempt, 0)
 	}

@@ -588,6 +588,48 @@ func TestTransportFailsAtOnceWhenTheWaitIsInVain(t *testing.T) {
 	})
 }
 
+// Of the client's reserve and the call's, the larger counts, whosever limiter it is.
+func TestReserveOfACall(t *testing.T) {
+	t.Parallel()
+	plan := &ratelimit.Plan{Name: "ten", Buckets: []ratelimit.Bucket{{
+		Name: "all", API: "management", Burst: 100, Rate: ratelimit.Rate{Count: 1, Per: 24 * time.Hour},
+		Matches: []ratelimit.Match{{Method: "*", Path: "/*"}},
+	}}}
+	for name, opt := range map[string]func() auth0.Option{
+		"own": func() auth0.Option { return auth0.WithOwnPlan(plan) },
+		"given": func() auth0.Option {
+			l, err := ratelimit.New(ratelimit.Options{Plan: plan})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return auth0.WithLimiter(l)
+		},
+	} {
+		for _, tt := range []struct{ client, call, left float64 }{{0.5, 0.1, 50}, {0.1, 0.5, 50}, {0, 0.2, 20}} {
+			synctest.Test(t, func(t *testing.T) {
+				remaining := 100
+				base := stub(func(*http.Request) (*http.Response, error) {
+					remaining--
+					return reply(204, http.Header{"X-Ratelimit-Limit": {"100"}, "X-Ratelimit-Remaining": {strconv.Itoa(remaining)}}, ""), nil
+				})
+				c, err := auth0.New("example.auth0.com", auth0.WithHTTPClient(&http.Client{Transport: base}), auth0.WithToken("t"), opt(), auth0.WithReserve(tt.client))
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+				defer cancel()
+				for err == nil {
+					_, err = auth0.Call[auth0.NoContent](ctx, c, "GET", "/x", nil, nil, nil, []auth0.RequestOption{auth0.Reserve(tt.call)})
+				}
+				// Of a bucket that refills so slowly hardly more is kept back.
+				if left := float64(remaining); left < tt.left || left > tt.left+3 {
+					t.Errorf("%s limiter, reserve %v of the client and %v of the call: %v are left of 100, %v", name, tt.client, tt.call, left, err)
+				}
+			})
+		}
+	}
+}
+
 // A wait in vain is a timeout to a program that asks its http.Client's error, as
 // it is without the throttle.
 func TestTransportWaitInVainIsATimeout(t *testing.T) {
