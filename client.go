@@ -195,6 +195,9 @@ func (c *Client) checkRedirect(next func(*http.Request, []*http.Request) error) 
 		if info, _ := RateLimitFrom(req.Response); info.Rejected {
 			return http.ErrUseLastResponse
 		}
+		if c, _ := req.Context().Value(callKey{}).(*call); c != nil {
+			c.moved.Store(true)
+		}
 		if !c.ownHost(req.URL) {
 			if hasBody(req) {
 				return errors.New("auth0: refused to send a body to another host that the tenant redirected to")

@@ -320,7 +320,7 @@ func (s *sending) mayRepeatAfter(ctx context.Context, err error) bool {
 		return false // kept back on purpose, after waiting was considered
 	}
 	// A request that never left may be repeated whatever it does.
-	if !s.safe() && !s.call.unsent.Load() {
+	if !s.safe() && (!s.call.unsent.Load() || s.call.moved.Load()) {
 		return false
 	}
 	retry, _ := retryablehttp.DefaultRetryPolicy(ctx, nil, err)

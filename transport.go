@@ -163,6 +163,7 @@ type call struct {
 	sent    atomic.Int32                // times the request was sent
 	reached atomic.Bool                 // an attempt may have been carried out
 	unsent  atomic.Bool                 // the last attempt failed before its first byte was written
+	moved   atomic.Bool                 // an attempt was redirected: what is unsent may be only what came after
 	refused atomic.Bool                 // the limiter or a function of Prepare kept the request back
 }
 

@@ -424,6 +424,25 @@ func TestTransportTellsWhetherARequestLeft(t *testing.T) {
 	}
 }
 
+// A request that was answered with a redirect has left, though the next one did not.
+func TestCallIsNotRepeatedForItsRedirect(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		posts := 0
+		c := newClient(t, func(r *http.Request) (*http.Response, error) {
+			if r.Method == http.MethodPost {
+				posts++
+				return reply(303, http.Header{"Location": {"/api/v2/made/1"}}, ""), nil
+			}
+			return tracedStub(false, &net.OpError{Op: "dial", Err: errors.New("connection refused")})(r)
+		})
+		_, err := auth0.Call[auth0.NoContent](t.Context(), c, "POST", "/api/v2/x", nil, nil, map[string]string{}, nil)
+		if err == nil || posts != 1 || errors.Is(err, auth0.ErrNotSent) {
+			t.Errorf("posted %d times: %v", posts, err)
+		}
+	})
+}
+
 // A real dial error counts as one that never left.
 func TestTransportDialErrorNeverLeft(t *testing.T) {
 	t.Parallel()
