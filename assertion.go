@@ -150,8 +150,8 @@ func (k *PrivateKey) check() error {
 	return err
 }
 
-// assertionLife is how long an assertion holds. It is used at once, and short
-// lives limit the harm of a leaked one.
+// assertionLife is how long an assertion holds. It is used at once, or renewed,
+// and short lives limit the harm of a leaked one.
 const assertionLife = 2 * time.Minute
 
 // assertion returns a signed JWT that proves the application to audience.
@@ -278,7 +278,7 @@ func (s *clientCredentials) Token(ctx context.Context) (Token, error) {
 	}
 	// A token that was lost on its way back may be fetched again.
 	answer, err := Call[tokenAnswer](ctx, s.c, http.MethodPost, tokenPath, nil, nil, form,
-		[]RequestOption{Idempotent(), Priority(ratelimit.PriorityInteractive)})
+		[]RequestOption{Idempotent(), Priority(ratelimit.PriorityInteractive), RenewAssertion(form, s.c.AddClientAuth)})
 	if err != nil {
 		return Token{}, err
 	}

@@ -502,6 +502,36 @@ func TestClientWithoutCredentials(t *testing.T) {
 	}
 }
 
+// A token is asked for again with another assertion: a tenant takes each once,
+// and it has taken that of an attempt whose answer was lost.
+func TestEachAttemptHasAnAssertionOfItsOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tenant := &tenantWithTokens{life: 3600}
+		used := map[string]bool{}
+		c := newClient(t, func(r *http.Request) (*http.Response, error) {
+			resp, err := tenant.stub(t)(r)
+			if r.URL.Path == "/oauth/token" {
+				if assertion := tenant.lastForm.Get("client_assertion"); assertion == "" || used[assertion] {
+					return replyJSON(401, `{"error":"invalid_client","error_description":"used before"}`), nil
+				}
+				used[tenant.lastForm.Get("client_assertion")] = true
+				if len(used) == 1 {
+					return reply(502, nil, ""), nil
+				}
+			}
+			return resp, err
+		}, auth0.WithPrivateKey(auth0.PrivateKey{ClientID: "app", Signer: key}))
+		if err := get(t.Context(), c); err != nil || len(used) != 2 {
+			t.Errorf("%d assertions were taken: %v", len(used), err)
+		}
+	})
+}
+
 // A client on a custom domain names the audience of the tenant's own; packages
 // of other APIs take the application's proof from the client.
 func TestAudienceAndClientAuth(t *testing.T) {
