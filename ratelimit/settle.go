@@ -127,8 +127,13 @@ func (l *Limiter) settle(t *Ticket, o *Outcome, now int64) Feedback {
 		b := t.c.buckets[i]
 		if b.slots == nil {
 			// It may have been charged only just now: until then the bucket may have
-			// been full, and what came meanwhile is lost, but for what the floor covers.
-			b.advance(now - b.cover)
+			// been full, and what came meanwhile is lost. Of what was answered the floor
+			// covers some.
+			at := now
+			if o.Answered {
+				at -= b.cover
+			}
+			b.advance(at)
 		}
 		b.done++
 		if o.Answered {
