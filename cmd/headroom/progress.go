@@ -84,6 +84,7 @@ func (v *progressView) show(p importer.Progress) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if p.Stage != v.now.Stage && v.paint != nil {
+		v.now = ended(v.now, p)
 		v.draw(true)
 		v.paint = nil
 	}
@@ -98,6 +99,20 @@ func (v *progressView) show(p importer.Progress) {
 			v.note(p.Note)
 		}
 	}
+}
+
+// ended is how a stage ended that was last told of as p, next being what was told
+// of the stage after it.
+func ended(p, next importer.Progress) importer.Progress {
+	switch {
+	case p.Stage != importer.StageChecking:
+		next.Stage, next.Elapsed, next.Total = p.Stage, p.Elapsed, p.Total
+		next.BytesRead, next.BytesTotal = p.BytesRead, p.BytesTotal
+		return next
+	case next.Stage != importer.StageDone && p.BytesTotal >= 0:
+		p.BytesRead = p.BytesTotal // all of it was found to be readable
+	}
+	return p
 }
 
 // draw shows the stage as it is now. The caller holds the lock.

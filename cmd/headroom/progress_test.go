@@ -140,6 +140,47 @@ func TestProgressOnATerminal(t *testing.T) {
 	}
 }
 
+// The importer tells at intervals: what a stage did after it last told is in what
+// it tells of the next.
+func TestProgressAtTheEndOfAStage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		stages := func(v *progressView) {
+			for _, p := range []importer.Progress{
+				{Stage: importer.StageChecking, Total: -1, BytesTotal: 8e6},
+				{Stage: importer.StageImporting, Total: 40, BytesTotal: 8e6, JobsRunning: 1, JobsTotal: 1},
+				{Stage: importer.StageRetrying, Total: 40, BytesTotal: 8e6, Done: 39, JobsDone: 1, JobsTotal: 2},
+				{Stage: importer.StageDone, Total: 40, Done: 40, JobsDone: 2, JobsTotal: 2},
+			} {
+				v.show(p)
+				time.Sleep(50 * time.Millisecond)
+			}
+			v.close()
+		}
+		var bars, events bytes.Buffer
+		stages(showProgress(&bars, 120))
+		lines := strings.Split(strings.TrimRight(bars.String(), "\n"), "\n")
+		for i, want := range []string{`100% .*checking: `, ` 97% .*\(39/40\) importing: .* 0 jobs running, 1 done of 2`, `100% .*\(40/40\) retrying: .* 0 jobs running, 2 done of 2`} {
+			frames := strings.Split(lines[i], "\r")
+			if last := frames[len(frames)-1]; !regexp.MustCompile(want).MatchString(last) {
+				t.Errorf("stage %d ends with %q, want %s", i, last, want)
+			}
+		}
+		stages(showEvents(&events))
+		var got []string
+		for line := range strings.Lines(events.String()) {
+			var e progressEvent
+			if err := json.Unmarshal([]byte(line), &e); err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, fmt.Sprintf("%s %d %d", e.Stage, e.Done, e.BytesRead))
+		}
+		if want := []string{"checking 0 8000000", "importing 39 0", "retrying 40 0"}; !slices.Equal(got, want) {
+			t.Errorf("events %q, want %q", got, want)
+		}
+	})
+}
+
 // A narrow terminal gets what fits on a line.
 func TestProgressOnANarrowTerminal(t *testing.T) {
 	t.Parallel()
