@@ -326,12 +326,14 @@ func (f *importFlags) run(sys *system, cmd *cobra.Command, path string) error {
 		}
 	}
 	failures := &failureLog{path: f.failuresPath(path), again: f.resume || f.skip > 0 || f.done != "" || f.only != ""}
-	var first []importer.Failure // some to show for --strict
+	var first []importer.Failure     // some to show for --strict
+	var unwritten []importer.Failure // that the file did not take
 	o.Failed = func(e importer.Failure) {
 		if len(first) < strictShown {
 			first = append(first, e)
 		}
 		if failures.add(e) != nil {
+			unwritten = append(unwritten, e)
 			halt() // nobody would know the reasons
 		}
 	}
@@ -342,6 +344,9 @@ func (f *importFlags) run(sys *system, cmd *cobra.Command, path string) error {
 	<-watched
 	if e := failures.close(); e != nil {
 		err = fmt.Errorf("writing failures: %w", e)
+		for _, f := range unwritten { // their users are settled: no later run would say why
+			_ = writeLine(sys.err, f)
+		}
 	}
 	if err == nil && !interrupted && outcome.Total > 0 && outcome.Skipped == outcome.Total {
 		outcome, err = nil, fmt.Errorf("%s none of the %s of %s to import", f.choice(), users(outcome.Total), src.Name())
