@@ -70,6 +70,10 @@ type entry struct {
 	Failed  map[string]Ranges `json:"failed,omitempty"`  // by reason
 	Retry   Ranges            `json:"retry,omitzero"`
 	Settled Ranges            `json:"settled,omitzero"` // users: all of those counted here
+
+	// Of an input that is read once, as far as it had been read by then.
+	Read    int    `json:"read,omitempty"`     // users
+	ReadSum uint32 `json:"read_sum,omitempty"` // of their JSON
 }
 
 // partition is a chunk that another one was split into.
@@ -168,6 +172,9 @@ type books struct {
 	windows []window
 	chunks  int    // the highest number given
 	closed  Ranges // numbers of chunks that are accounted for
+
+	read    int // the most of an input that is read once, and its checksum
+	readSum uint32
 }
 
 func newBooks() *books {
@@ -181,6 +188,9 @@ func (b *books) apply(e *entry) error {
 	}
 	if b.ended {
 		return errors.New("a line follows the end")
+	}
+	if e.Read > b.read {
+		b.read, b.readSum = e.Read, e.ReadSum
 	}
 	switch e.What {
 	case lineBegin:

@@ -1,5 +1,10 @@
 package importer
 
+import (
+	"bytes"
+	"slices"
+)
+
 // Via is the way that users take into the tenant.
 type Via string
 
@@ -46,6 +51,13 @@ type Record struct {
 	Problems []Problem
 
 	has fieldSet // known fields that the user has
+}
+
+// clone returns a copy that stays valid.
+func (r *Record) clone() *Record {
+	c := *r
+	c.User, c.Dropped, c.Problems = bytes.Clone(r.User), slices.Clone(r.Dropped), slices.Clone(r.Problems)
+	return &c
 }
 
 // A Problem is one rule that a user breaks.

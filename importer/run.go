@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"log/slog"
 	"net/http"
 	"net/url"
@@ -188,6 +189,10 @@ type run struct {
 	creator  *creator
 	fails    sync.Mutex // held while Failed is called
 
+	reading sync.Mutex // guards what was read of an input that is read once
+	read    int
+	readSum uint32
+
 	mu          sync.Mutex
 	err         error
 	stopped     bool
@@ -345,9 +350,11 @@ func (r *run) reason(ctx context.Context) error {
 
 // write adds to the ledger, and ends the run when that fails.
 func (r *run) write(durable bool, entries ...*entry) error {
+	r.reading.Lock()
 	for _, e := range entries {
-		e.At = time.Now().UTC().Round(time.Millisecond)
+		e.At, e.Read, e.ReadSum = time.Now().UTC().Round(time.Millisecond), r.read, r.readSum
 	}
+	r.reading.Unlock()
 	err := r.led.write(durable, entries...)
 	if err != nil {
 		r.fail(err)
@@ -528,6 +535,9 @@ func (r *run) choose() error {
 // passes reads the input and carries it over, then tries again what can be.
 func (r *run) passes() {
 	if r.led.ended { // an earlier run has come to the end, if not to its report
+		if !r.src.Again() {
+			r.pass(&pass{final: true}) // finds out whether it was over this input
+		}
 		return
 	}
 	r.setStage(StageImporting)
@@ -582,6 +592,7 @@ func (r *run) pass(p *pass) {
 	r.led.view(func(b *books) {
 		p.books.settled, p.books.retry = b.settled.Clone(), b.retry.Clone()
 		p.books.windows = append(p.books.windows, b.windows...)
+		p.books.read, p.books.readSum, p.books.ended = b.read, b.readSum, b.ended
 		for _, c := range b.open {
 			p.rebuild = append(p.rebuild, r.reopen(c))
 		}
@@ -643,6 +654,11 @@ func (r *run) produce(p *pass) {
 	if r.inspection != nil {
 		records = r.src.records(r.checks(false), nil, sum)
 	}
+	hand := func(rec *Record) bool { return r.passOver(p, rec) || r.hand(p, rec) }
+	// Of an input that is read once nothing is handed out, and nothing passed over
+	// for good, before as much of it has come as an earlier run had read.
+	known := p.books.read
+	var held []*Record
 	for rec, err := range records {
 		if err != nil {
 			r.fail(fmt.Errorf("reading users: %w", err))
@@ -651,18 +667,48 @@ func (r *run) produce(p *pass) {
 		if r.halted() {
 			return
 		}
-		if r.passOver(p, rec) {
-			continue
+		if !r.src.Again() {
+			sum := r.take(rec)
+			if rec.Number == known && sum != p.books.readSum || rec.Number > known && p.books.ended {
+				var all Ranges
+				all.AddSpan(1, rec.Number)
+				r.fail(r.otherInput(all))
+				return
+			}
 		}
-		if !r.hand(p, rec) {
+		if rec.Number <= known && !r.o.leavesOut(rec.Number) && !p.books.settled.Has(rec.Number) {
+			held = append(held, rec.clone())
+		} else if !hand(rec) {
 			return
 		}
+		if rec.Number == known {
+			for _, h := range held {
+				if !hand(h) {
+					return
+				}
+			}
+			held = nil
+		}
+	}
+	if !r.src.Again() && r.read < known && len(p.rebuild) == 0 {
+		r.fail(fmt.Errorf("%s not accounted for: %w", pluralAre(known-r.read), errChanged))
+		return
 	}
 	if r.inspection != nil && hex.EncodeToString(sum.Sum(nil)) != r.inspection.SHA256 {
 		r.fail(errChanged)
 		return
 	}
 	r.finish(p)
+}
+
+// take adds a user to what was read of an input that is read once, and returns
+// the checksum of all that was.
+func (r *run) take(rec *Record) uint32 {
+	r.reading.Lock()
+	defer r.reading.Unlock()
+	r.read = rec.Number
+	r.readSum = crc32.Update(crc32.Update(r.readSum, castagnoli(), rec.User), castagnoli(), []byte{'\n'})
+	return r.readSum
 }
 
 // errChanged is what an input meets that is not what was checked.
@@ -686,13 +732,13 @@ func (r *run) passOver(p *pass, rec *Record) bool {
 	for i, c := range p.rebuild {
 		if c.users.Has(n) {
 			if len(rec.Problems) > 0 || !c.add(rec) {
-				r.fail(r.otherInput(c))
+				r.fail(r.otherInput(c.users))
 				return true
 			}
 			if len(c.numbers) == c.users.Count() {
 				p.rebuild = append(p.rebuild[:i:i], p.rebuild[i+1:]...)
 				if c.seal(); c.sum != 0 && c.sum != c.checksum() {
-					r.fail(r.otherInput(c))
+					r.fail(r.otherInput(c.users))
 					return true
 				}
 				p.queue.put(r.stopping, c)
@@ -711,8 +757,8 @@ func (r *run) passOver(p *pass, rec *Record) bool {
 	return retry && r.src.Again() && !p.final
 }
 
-func (r *run) otherInput(c *chunk) error {
-	return fmt.Errorf("%w: %s is of another import: users %s are not those that it knows; give the input that it was begun with", ErrLedger, r.led.path, brief(c.users))
+func (r *run) otherInput(users Ranges) error {
+	return fmt.Errorf("%w: %s is of another import: users %s are not those that it knows; give the input that it was begun with", ErrLedger, r.led.path, brief(users))
 }
 
 // refuse accounts for a user who cannot be sent.
@@ -776,7 +822,7 @@ func (r *run) hand(p *pass, rec *Record) bool {
 // finish hands out what is left at the end of the input.
 func (r *run) finish(p *pass) {
 	for _, c := range p.rebuild {
-		r.fail(r.otherInput(c))
+		r.fail(r.otherInput(c.users))
 		return
 	}
 	if p.packing != nil {
