@@ -7,6 +7,9 @@
 //	tenant, err := auth0test.New(auth0test.Options{Plan: plan})
 //	client := &http.Client{Transport: tenant}
 //
+// One that is used inside a bubble of testing/synctest is made there as well:
+// outside, time is another.
+//
 // As an [http.Handler] it stands behind any server; [Tenant.Server] starts one
 // for a test. [Tenant.ListenAndServe] serves it for other programs.
 //

@@ -30,7 +30,11 @@ func (t *Tenant) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		panic(http.ErrAbortHandler) // the caller went away while sending
 	}
-	f := t.depart(r, body)
+	f, err := t.depart(r, body)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
 	f.refuse = false
 	a, err := t.travel(r.Context(), r, body, f)
 	if err != nil {

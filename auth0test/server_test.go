@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/jarcoal/httpmock"
@@ -320,4 +321,27 @@ func TestResponders(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// A tenant that was made outside of a bubble says so inside: its time would stand
+// still, and its buckets never fill again.
+func TestTenantOfAnotherTime(t *testing.T) {
+	t.Parallel()
+	outside := MustNew(Options{PlanName: "free"})
+	synctest.Test(t, func(t *testing.T) {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://tenant.auth0.test/api/v2/users", http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := outside.RoundTrip(r)
+		if err == nil {
+			_ = res.Body.Close()
+		}
+		if err == nil || !strings.Contains(err.Error(), "make the tenant inside the bubble") {
+			t.Errorf("%v", err)
+		}
+		if outside.Report().Requests != 0 {
+			t.Error("the request was counted")
+		}
+	})
 }

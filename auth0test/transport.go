@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // bodyMax bounds the body of any request; more is refused unread with 413.
@@ -44,7 +45,10 @@ func (t *Tenant) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := t.depart(r, body)
+	f, err := t.depart(r, body)
+	if err != nil {
+		return nil, err
+	}
 	if f.refuse {
 		t.count(func(s *stats) { s.refused++ })
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
@@ -86,15 +90,23 @@ func readBody(body io.Reader) ([]byte, error) {
 	return b, nil
 }
 
+// clockBack is how far the clock may fall behind the time of New. The time of
+// testing/synctest begins decades ago, and would stand still for a tenant that
+// was made outside.
+const clockBack = 365 * 24 * time.Hour
+
 // depart decides what becomes of a request.
-func (t *Tenant) depart(r *http.Request, body []byte) fate {
+func (t *Tenant) depart(r *http.Request, body []byte) (fate, error) {
+	if back := t.started.Sub(t.o.Clock()); back > clockBack {
+		return fate{}, fmt.Errorf("auth0test: the clock is %d days behind the time at which the tenant was made; make the tenant inside the bubble of testing/synctest that uses it", back/(24*time.Hour))
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	f := t.fate(r, body)
 	if stalled := t.stall(&t.faults, t.tick()+f.up); stalled > 0 {
 		f.up += stalled
 	}
-	return f
+	return f, nil
 }
 
 func (t *Tenant) count(change func(*stats)) {
