@@ -79,7 +79,7 @@ type Options struct {
 	Seed uint64
 
 	// Clock is the source of time, [time.Now] by default, which testing/synctest
-	// fakes. It is read once for every request.
+	// fakes. It is read a few times for every request.
 	Clock func() time.Time
 	// Sleep waits for the time that a request spends on the way; by default a
 	// timer that ends early with the context. Set it together with Clock.
@@ -366,6 +366,9 @@ func (o *Options) validate() error {
 		}
 	}
 	for _, p := range o.Policies {
+		if id, ok := strings.CutPrefix(p.Selector, "client_id:"); (!ok || id == "") && !slices.Contains([]string{"third_party_clients", "cimd_clients", "default"}, p.Selector) {
+			return fmt.Errorf("auth0test: a policy has the selector %q; there are client_id:ID, third_party_clients, cimd_clients and default", p.Selector)
+		}
 		if p.Quota < 0 || p.Interval < 0 || p.Interval%time.Second != 0 {
 			return fmt.Errorf("auth0test: policy %q has quota %d and interval %v; intervals are whole seconds", p.Selector, p.Quota, p.Interval)
 		}

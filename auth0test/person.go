@@ -17,9 +17,10 @@ import (
 
 // beginUser keeps a user whom Options name.
 func (t *Tenant) beginUser(o *User) error {
-	con := t.connection(firstOf(o.Connection, DefaultConnection), false)
+	name := firstOf(o.Connection, DefaultConnection)
+	con := t.connection(name, false)
 	if con == nil {
-		return fmt.Errorf("auth0test: %v is of the connection %q, which is not there; name it in Options.Connections", o, o.Connection)
+		return fmt.Errorf("is of the connection %q, which is not there; name it in Options.Connections", name)
 	}
 	payload := map[string]any{"user_id": o.ID}
 	for name, v := range map[string]string{"email": o.Email, "phone_number": o.PhoneNumber, "username": o.Username, "name": o.Name} {
@@ -35,19 +36,19 @@ func (t *Tenant) beginUser(o *User) error {
 	}
 	u := t.newUser(con, payload, t.start)
 	if t.conflict(u) {
-		return fmt.Errorf("auth0test: %v has the id, address, name or number of another", o)
+		return errors.New("has the id, address, name or number of another")
 	}
 	t.addUser(u, o.Password)
 	for _, f := range o.Factors {
 		if factorType(f.Type) == "" {
-			return fmt.Errorf("auth0test: %v has a factor of type %q; there are totp, push, phone, email and recovery-code", o, f.Type)
+			return fmt.Errorf("has a factor of type %q; there are totp, push, phone, email and recovery-code", f.Type)
 		}
 		doc, s := map[string]any{"type": f.Type, "confirmed": true}, (*secret)(nil)
 		switch f.Type {
 		case "totp":
 			s = &secret{text: firstOf(f.Secret, t.newSecret())}
 			if _, err := TOTP(s.text, wall(t.start)); err != nil {
-				return fmt.Errorf("auth0test: %v has a factor whose secret is not base32", o)
+				return errors.New("has a factor whose secret is not base32")
 			}
 		case "recovery-code":
 			s = &secret{text: firstOf(f.Secret, t.newRecoveryCode())}

@@ -216,7 +216,7 @@ func (t *Tenant) begin() error {
 	}
 	for i := range t.o.Users {
 		if err := t.beginUser(&t.o.Users[i]); err != nil {
-			return err
+			return fmt.Errorf("auth0test: Options.Users[%d] %w", i, err)
 		}
 	}
 	return nil
