@@ -408,6 +408,8 @@ func TestExports(t *testing.T) {
 	w.walk(t, []visit{
 		{"POST /jobs/users-exports", `{"connection_id":"{connection}","format":"csv","fields":[{"name":"email"},{"name":"identities.connection","export_as":"from"}]}`, 200, "type=users_export; status=pending; format=csv; connection_id={connection}", "csv"},
 		{"POST /jobs/users-exports", `{"limit":1,"fields":[{"name":"name","export_as":"full"},{"name":"app_metadata.none"}]}`, 200, "limit=1", "json"},
+		{"PATCH /users/{user}", `{"user_metadata":{"of":{"a":[1,true,"x"]}}}`, 200, "", ""},
+		{"POST /jobs/users-exports", `{"format":"csv","limit":1,"fields":[{"name":"user_metadata"},{"name":"user_metadata.of.a"}]}`, 200, "", "objects"},
 		{"POST /jobs/users-exports", `{"connection_id":"con_none"}`, 400, "errorCode=inexistent_connection", ""},
 		{"POST /jobs/users-exports", `{"format":"csv","fields":[` + strings.Repeat(`{"name":"a"},`, 30) + `{"name":"a"}]}`, 400, "errorCode=invalid_body", ""},
 		{"POST /jobs/users-exports", `{"format":"xml"}`, 400, "errorCode=invalid_body", ""},
@@ -433,6 +435,9 @@ func TestExports(t *testing.T) {
 		return unzip(t, send(t, w, "GET", link, "")), link
 	}
 	if got, _ := fetch("csv"); got != "email,from\nann@example.com,customers\n" {
+		t.Errorf("CSV %q", got)
+	}
+	if got, _ := fetch("objects"); got != "user_metadata,user_metadata.of.a\n"+`"{""of"":{""a"":[1,true,""x""]}}","1,true,x"`+"\n" {
 		t.Errorf("CSV %q", got)
 	}
 	got, link := fetch("json")

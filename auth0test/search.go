@@ -290,7 +290,7 @@ func (p *searchParser) until(marks string) (string, bool) {
 }
 
 // lookup returns the values that a dotted path leads to, looking into each
-// element of a list.
+// element of a list. An object is its JSON.
 func lookup(v any, path string) []string {
 	if list, ok := v.([]any); ok {
 		var all []string
@@ -300,8 +300,11 @@ func lookup(v any, path string) []string {
 		return all
 	}
 	if path == "" {
-		if v == nil {
+		switch v.(type) {
+		case nil:
 			return nil
+		case map[string]any:
+			return []string{string(mustJSON(v))}
 		}
 		return []string{fmt.Sprint(v)}
 	}
