@@ -72,8 +72,11 @@ func newTable(in *bufio.Reader, mapping []mapped, fixed []column) (*table, error
 		}
 		c, err := columnOf(name, mapping, used)
 		if err != nil {
-			if strangers = append(strangers, name); stranger == nil {
+			if stranger == nil {
 				stranger = err
+			}
+			if !slices.Contains(strangers, name) { // a mapping is for all columns of a name
+				strangers = append(strangers, name)
 			}
 			continue
 		}
@@ -106,7 +109,7 @@ func (r *table) unmapped(names []string, first error, mapping []mapped, used map
 	known := slices.ContainsFunc(r.columns, func(c column) bool { return len(c.path) == 1 && c.path[0] == "email" })
 	var pairs, drops, quoted []string
 	for _, name := range names {
-		field := "user_metadata." + name
+		field := "user_metadata." + cmpOr(strings.ReplaceAll(name, ",", ""), "unnamed") // commas divide mappings
 		if !known && isMail(name) {
 			field, known = "email", true
 		}
@@ -146,7 +149,7 @@ type mapped struct {
 // parseMapping reads "column=field".
 func parseMapping(pair string) (mapped, error) {
 	name, field, ok := strings.Cut(pair, "=")
-	if name = strings.TrimSpace(name); !ok || name == "" {
+	if name = strings.TrimSpace(name); !ok {
 		return mapped{}, fmt.Errorf("%q does not say what a column is for; write COLUMN=FIELD", pair)
 	}
 	if field = strings.TrimSpace(field); field == "" || field == "-" {

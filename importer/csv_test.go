@@ -114,6 +114,11 @@ func TestCSV(t *testing.T) {
 		{"mapping to a part of a text", "email\na@x.org\n", []string{"x=email.plan"}, []string{`error: column "x": email has no parts`}},
 		{"mapping to an empty part", "email\na@x.org\n", []string{"x=user_metadata."}, []string{`error: column "x": "user_metadata." is not a field of a user`}},
 		{"mapping to no type", "email\na@x.org\n", []string{"x=user_metadata.a:int"}, []string{`error: column "x": "int" is not a type; write string, number, bool, json, or [] behind the name for a list`}},
+		// Spreadsheets write headings without a name behind the last column.
+		{"headings without a name", "email,name,,\na@x.org,A,,\n", nil, []string{
+			`error: input: the CSV has a column "", and "" is not a field of a user; say what it is for with a mapping (=user_metadata.unnamed), or leave it out (=)`}},
+		{"headings without a name left out", "email,name,,\na@x.org,A,,x\n", []string{"="}, []string{`{"email":"a@x.org","name":"A"}`}},
+		{"heading without a name mapped", "email,\na@x.org,A\n", []string{"=user_metadata.unnamed"}, []string{`{"email":"a@x.org","user_metadata":{"unnamed":"A"}}`}},
 		{"mapping without a field", "email\na@x.org\n", []string{"email"}, []string{`error: "email" does not say what a column is for; write COLUMN=FIELD`}},
 		{"a column mapped twice", "email,x\na@x.org,A\n", []string{"x=name", "x=nickname"}, []string{`error: column "x" is mapped twice; say once what it is for`}},
 		{"mapping of JSON", `{"email":"a@x.org"}`, []string{"a=email"}, []string{"error: input: the input is JSON, and a mapping is for the columns of a CSV"}},

@@ -43,7 +43,8 @@ type SourceOption func(*Source)
 // inside metadata or custom_password_hash is written with dots:
 // "Plan=user_metadata.plan". Behind it ":number", ":bool" or ":json" say what the
 // cells hold, and "[]" makes a list of what stands between semicolons, or commas
-// where there are none. "COLUMN=" leaves a column out. Columns that are not named
+// where there are none. "COLUMN=" leaves a column out, and "=" those without a
+// heading. Columns that are not named
 // here are for the field of their name, and an input with a column that is for
 // none is refused. Empty cells set nothing.
 func Mapping(pairs ...string) SourceOption {

@@ -64,8 +64,17 @@ func (f *sourceFlags) emailVerified(flags *pflag.FlagSet) *bool {
 func (f *sourceFlags) input(sys *system, path string) (*importer.Source, error) {
 	var o []importer.SourceOption
 	for _, list := range f.mapping {
-		for pair := range strings.SplitSeq(list, ",") {
+		pair := ""
+		for part := range strings.SplitSeq(list, ",") {
+			if pair += part; !strings.Contains(part, "=") { // the comma is one of the column's name
+				pair += ","
+				continue
+			}
 			o = append(o, importer.Mapping(strings.TrimSpace(pair)))
+			pair = ""
+		}
+		if pair != "" {
+			o = append(o, importer.Mapping(strings.TrimSuffix(pair, ",")))
 		}
 	}
 	if path == "-" {

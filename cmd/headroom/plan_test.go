@@ -132,6 +132,23 @@ func TestPlanErrors(t *testing.T) {
 	}
 }
 
+// What a refusal of columns proposes is taken, commas in headings included.
+func TestPlanMapsWhatItProposes(t *testing.T) {
+	t.Parallel()
+	csv := write(t, "u.csv", `email,"Last, first",Plan,`+"\n"+`a@example.com,"Lovelace, Ada",pro,`+"\n")
+	_, _, stderr := headroom(t, "plan", csv)
+	_, proposed, _ := strings.Cut(stderr, "with --map (")
+	proposed, _, _ = strings.Cut(proposed, "), or leave it out (")
+	if want := "Last, first=user_metadata.Last first,Plan=user_metadata.Plan,=user_metadata.unnamed"; proposed != want {
+		t.Fatalf("proposed %q, want %q", proposed, want)
+	}
+	for _, mapping := range []string{proposed, "=,Plan=,Last, first=name", "Last, first=,Plan=user_metadata.plan,="} {
+		if status, out, stderr := headroom(t, "plan", csv, "--map", mapping); status != exitOK || !strings.Contains(out, "1 user, 0 refused") {
+			t.Errorf("--map %q: exit status %d, stdout %q, stderr %q", mapping, status, out, stderr)
+		}
+	}
+}
+
 func TestShorten(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{"1,2": "1,2", "1,22,333": "1,22,...", "1,22,3": "1,22,3"} {
