@@ -893,8 +893,11 @@ func (r *run) persist(ctx context.Context, heedStop bool, patience time.Duration
 	if !heedStop {
 		stop = nil
 	}
+	once := func(ctx context.Context, opts ...auth0.RequestOption) error {
+		return ask(ctx, append(opts, auth0.NoRetry())...) // the waiting is done here, where a stop ends it
+	}
 	for {
-		err := r.ask(ctx, ask)
+		err := r.ask(ctx, once)
 		if err == nil || !passing(err) || ctx.Err() != nil {
 			r.setTrouble(nil)
 			return err
