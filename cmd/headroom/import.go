@@ -368,9 +368,9 @@ func (f *importFlags) run(sys *system, cmd *cobra.Command, path string) error {
 	}
 
 	report := newReport(outcome, before)
-	report.Plan = target.planName()
+	report.Plan, report.PlanHint = target.planName(), target.planHint()
 	report.Interrupted = interrupted
-	if report.Created+report.Updated+report.Exists > before.Created+before.Updated+before.Exists && report.Jobs == 0 {
+	if report.PlanHint == "" && report.Created+report.Updated+report.Exists > before.Created+before.Updated+before.Exists && report.Jobs == 0 {
 		report.use(target.allowance())
 	}
 	if failures.made() || failures.again && report.Failed+report.Refused > 0 && failures.there() {

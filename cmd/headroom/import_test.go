@@ -501,6 +501,28 @@ func TestImportRecognisedPlan(t *testing.T) {
 	})
 }
 
+// A plan that is not the tenant's is said to be so, and no share of its allowance
+// is given.
+func TestImportOtherPlan(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newConsole(t, auth0test.Options{Plan: enterprise(t), Faults: nearby()})
+		file := write(t, "users.ndjson", someUsers(20))
+		if r := c.importJSON(exitOK, file); r.PlanHint != "" || r.Allowance == nil {
+			t.Errorf("of the tenant's own plan: %+v", r)
+		}
+		c.env["AUTH0_PLAN"] = "free" // 2 of the Management API, where enterprise has 50
+		r := c.importJSON(exitOK, file)
+		if !strings.Contains(r.PlanHint, "a limit of 50") || !strings.Contains(r.PlanHint, "plan free has 2.") || !strings.Contains(r.PlanHint, "--plan") || r.Allowance != nil {
+			t.Errorf("of another plan: %+v", r)
+		}
+		c.env["AUTH0_PLAN"] = ""
+		if r := c.importJSON(exitOK, file); r.PlanHint != "" {
+			t.Errorf("of the plan auto: %+v", r)
+		}
+	})
+}
+
 // What waits for the limit when Ctrl-C comes is not sent any more.
 func TestInterruptDoesNotWaitForTheLimit(t *testing.T) {
 	t.Parallel()

@@ -28,6 +28,7 @@ type importReport struct {
 	ElapsedS   float64      `json:"elapsed_s"`
 	Allowance  *float64     `json:"allowance_used"` // 0 to 1; null when no limit is known or it is not what bounds
 	Plan       string       `json:"plan,omitempty"`
+	PlanHint   string       `json:"plan_hint,omitempty"` // where the tenant's limits are not the plan's
 	Via        importer.Via `json:"via,omitempty"`
 	Jobs       int          `json:"jobs,omitempty"` // import jobs
 
@@ -100,6 +101,9 @@ func (r *importReport) text(w io.Writer) error {
 		}
 	}
 	b.WriteByte('\n')
+	if r.PlanHint != "" {
+		fmt.Fprintf(&b, "%s\n", r.PlanHint)
+	}
 	for _, reason := range byCount(r.ByReason) {
 		fmt.Fprintf(&b, "  %6d  %s\n", r.ByReason[reason], reason)
 	}

@@ -64,6 +64,23 @@ func (t *target) planName() string {
 	return t.plan
 }
 
+// planHint says that the tenant shows another limit than the plan that was named
+// has, with the remedy; "" when it does not. How fast such a bucket refills no
+// table says, so that it is paced with care.
+func (t *target) planHint() string {
+	l := t.client.Limiter()
+	if l == nil || t.plan == "auto" {
+		return ""
+	}
+	for _, b := range l.Snapshot().Buckets {
+		if b.API != "authentication" && b.Learned && b.LearnedBurst != b.Burst {
+			return fmt.Sprintf("The tenant shows a limit of %d for %s, where plan %s has %d. It may be on another plan: name that one, or leave --plan and %s out to have it recognised.",
+				b.LearnedBurst, b.Name, t.plan, b.Burst, auth0.EnvPlan)
+		}
+	}
+	return ""
+}
+
 // explain says what to look at when the tenant turned the credentials down.
 // scopes are those that the command needs.
 func (t *target) explain(err error, scopes string) error {
