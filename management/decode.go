@@ -476,12 +476,18 @@ func encodeVariant(variant reflect.Value, raw json.RawMessage) ([]byte, error) {
 		extra, _ := reflect.TypeAssert[map[string]json.RawMessage](v.Elem().FieldByName("Extra"))
 		return encodeOpen(v.Elem().Interface(), extra)
 	}
-	now, err := encode(variant)
-	if err != nil || len(raw) == 0 {
-		return now, err
+	if len(raw) == 0 {
+		return encode(variant)
 	}
 	old := reflect.New(variant.Type().Elem())
 	if err := new(misfits).add("", decodeVariant(raw, old)); err != nil {
+		return nil, err
+	}
+	if reflect.DeepEqual(variant.Interface(), old.Interface()) {
+		return raw, nil // nothing was changed: the usual case, and encoding takes twice as long as to find that out
+	}
+	now, err := encode(variant)
+	if err != nil {
 		return nil, err
 	}
 	was, err := encode(old)
