@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"reflect"
 	"strconv"
 	"strings"
@@ -399,6 +400,7 @@ func choose(union reflect.Value, text []byte, when string) error {
 		union.Set(reflect.New(union.Type().Elem()))
 		union = union.Elem()
 	}
+	union.SetZero() // it may hold the variant of an object that was decoded into the same variable before
 	i, ok := shapeOf(union.Type()).variants[when]
 	if !ok || text[0] != '{' {
 		return auth0.Decode(text, union.Addr().Interface())
@@ -453,21 +455,28 @@ func encodeOpen(v any, extra map[string]json.RawMessage) ([]byte, error) {
 // encodeUnion encodes the variant that is set.
 func encodeUnion(union any, raw json.RawMessage) ([]byte, error) {
 	v := reflect.ValueOf(union)
+	t, set := v.Type(), -1
 	for i := range v.NumField() {
-		if v.Type().Field(i).Tag.Get("when") == "" || v.Field(i).IsNil() {
-			continue
+		switch {
+		case t.Field(i).Tag.Get("when") == "" || v.Field(i).IsNil():
+		case set >= 0:
+			return nil, fmt.Errorf("auth0: both %s and %s of %s are set; set one and leave the other nil", t.Field(set).Name, t.Field(i).Name, t.Name())
+		default:
+			set = i
 		}
-		if field := v.Field(i); field.Kind() == reflect.Pointer && field.Elem().Kind() == reflect.Struct {
-			if field.Elem().FieldByName("Extra").IsValid() {
-				return encodeVariant(field, raw)
-			}
-		}
-		return json.Marshal(v.Field(i).Interface())
 	}
-	if len(raw) == 0 {
+	switch {
+	case set < 0 && len(raw) == 0:
 		return []byte("null"), nil
+	case set < 0:
+		return raw, nil
 	}
-	return raw, nil
+	if field := v.Field(set); field.Kind() == reflect.Pointer && field.Elem().Kind() == reflect.Struct {
+		if field.Elem().FieldByName("Extra").IsValid() {
+			return encodeVariant(field, raw)
+		}
+	}
+	return json.Marshal(v.Field(set).Interface())
 }
 
 // encodeVariant encodes what has the field Extra, and which came as raw unless that is empty. variant is a pointer to it.

@@ -317,3 +317,25 @@ func into(t *testing.T, text string, v any) {
 		t.Fatal(err)
 	}
 }
+
+// TestOneVariant decodes a connection into a variable that holds another, and sets two variants by hand.
+func TestOneVariant(t *testing.T) {
+	t.Parallel()
+	var c Connection
+	into(t, `{"strategy":"auth0","options":{"import_mode":true}}`, &c)
+	into(t, `{"strategy":"samlp","options":{"signInEndpoint":"https://a.example"}}`, &c)
+	if c.Options.Auth0 != nil || c.Options.SAML == nil {
+		t.Errorf("the options of a SAML connection are %+v and %+v", c.Options.Auth0, c.Options.SAML)
+	}
+	into(t, `{"strategy":"new","options":{"a":1}}`, &c)
+	if c.Options.SAML != nil || string(c.Options.Raw) != `{"a":1}` {
+		t.Errorf("the options of a new strategy are %+v and %s", c.Options.SAML, c.Options.Raw)
+	}
+	asked := 0
+	api := apiOf(t, func(*http.Request, string) (int, any) { asked++; return 200, nil })
+	_, err := api.Connections.Create(t.Context(), ConnectionCreate{Name: "n", Strategy: "samlp", Options: &ConnectionOptions{
+		Auth0: &ConnectionOptionsAuth0{}, SAML: &ConnectionOptionsSAML{SignInEndpoint: new("https://a.example")}}})
+	if asked != 0 || err == nil || !strings.Contains(err.Error(), "Auth0") || !strings.Contains(err.Error(), "SAML") {
+		t.Errorf("with two variants: asked %d times, %v", asked, err)
+	}
+}
