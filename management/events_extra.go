@@ -27,7 +27,8 @@ const (
 )
 
 // subscribe is the body of EventsService.Subscribe. It asks for the events after the last one that came whenever the connection ends,
-// so that none is missed and none comes twice. Only ctx, a refusal by the server, or a position that the server no longer has end it.
+// so that none is missed and none comes twice. Only ctx, a refusal by the server, a position that the server no longer has, or a
+// first connection that cannot be made at all end it.
 func subscribe(ctx context.Context, c *auth0.Client, path string, params *EventSubscribeParams, opts []auth0.RequestOption) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) {
 		var p EventSubscribeParams
@@ -36,6 +37,7 @@ func subscribe(ctx context.Context, c *auth0.Client, path string, params *EventS
 		}
 		opts := append(slices.Clip(opts), auth0.Header("Accept", "text/event-stream"))
 		delays := backoff.NewExponentialBackOff(backoff.WithInitialInterval(firstReconnect), backoff.WithMaxInterval(lastReconnect), backoff.WithMaxElapsedTime(0))
+		connected := false
 		for {
 			query, err := auth0.QueryOf(&p)
 			if err != nil {
@@ -45,19 +47,27 @@ func subscribe(ctx context.Context, c *auth0.Client, path string, params *EventS
 			resp, err := c.Do(ctx, "GET", path, nil, query, nil, opts...)
 			if err == nil {
 				var stop bool
+				began := time.Now()
+				connected = true
 				stop, err = readEvents(resp.Body, &p, delays.Reset, yield)
 				_ = resp.Body.Close()
 				if stop {
 					return
 				}
+				if time.Since(began) > lastReconnect {
+					delays.Reset() // it was well, if quiet
+				}
 			}
-			var refused *auth0.Error
-			var lost *EventError
+			status := 0 // of no answer: the network failed, or there was nothing to send
+			if refused, ok := errors.AsType[*auth0.Error](err); ok {
+				status = refused.Status
+			}
+			_, lost := errors.AsType[*EventError](err)
 			switch {
 			case ctx.Err() != nil:
 				yield(nil, ctx.Err())
 				return
-			case errors.As(err, &refused) && refused.Status < 500 && refused.Status != 429, errors.As(err, &lost):
+			case lost, status == 0 && !connected, status > 0 && status < 500 && status != 429:
 				yield(nil, err)
 				return
 			}
@@ -97,14 +107,10 @@ func readEvents(body io.Reader, p *EventSubscribeParams, alive func(), yield fun
 		if _, partial := errors.AsType[*auth0.PartialError](err); err != nil && !partial {
 			continue // not JSON
 		}
-		alive()
 		if e.Offset != "" {
 			p.From, p.FromTimestamp = e.Offset, ""
 		}
-		switch e.Type {
-		case offsetOnlyType:
-			continue
-		case eventErrorType:
+		if e.Type == eventErrorType {
 			if e.Error.Offset != "" {
 				p.From, p.FromTimestamp = e.Error.Offset, ""
 			}
@@ -113,7 +119,8 @@ func readEvents(body io.Reader, p *EventSubscribeParams, alive func(), yield fun
 			}
 			return false, io.EOF
 		}
-		if !yield(e, nil) {
+		alive()
+		if e.Type != offsetOnlyType && !yield(e, nil) {
 			return true, nil
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -140,5 +141,129 @@ func TestSubscribeEnds(t *testing.T) {
 				t.Errorf("%d events after a break", n)
 			}
 		})
+	})
+}
+
+// TestSubscribeOwnFault starts what cannot be sent: that is told, and not tried for ever.
+func TestSubscribeOwnFault(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		own := errors.New("no key")
+		source := auth0.WithTokenSource(auth0.TokenSourceFunc(func(context.Context) (auth0.Token, error) { return auth0.Token{}, own }))
+		for name, c := range map[string]struct {
+			credentials auth0.Option
+			opts        []auth0.RequestOption
+		}{
+			"option": {auth0.WithToken("token"), []auth0.RequestOption{auth0.Header("Authorization", "x")}},
+			"source": {source, nil},
+		} {
+			client, err := auth0.New("tenant.eu.auth0.com", c.credentials, auth0.WithHTTPClient(&http.Client{Transport: &connections{}}), auth0.WithPlan("enterprise"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+			for _, err := range New(client).Events.Subscribe(ctx, nil, c.opts...) {
+				if err == nil || errors.Is(err, context.DeadlineExceeded) || name == "source" && !errors.Is(err, own) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+			cancel()
+		}
+	})
+}
+
+// delayed is a body that brings its parts a minute apart.
+type delayed []string
+
+func (d *delayed) Read(p []byte) (int, error) {
+	if len(*d) == 0 {
+		return 0, io.EOF
+	}
+	time.Sleep(time.Minute)
+	n := copy(p, (*d)[0])
+	*d = (*d)[1:]
+	return n, nil
+}
+
+func (d *delayed) Close() error { return nil }
+
+// TestSubscribeDelays looks at the time between the end of a connection and the next: it is short after one that lasted, and grows
+// while connections fail at once, whatever they say as they do.
+func TestSubscribeDelays(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		body  func() io.ReadCloser
+		lasts time.Duration
+		least time.Duration // all gaps after the first ten
+		most  time.Duration
+	}{
+		// Gaps begin with firstReconnect and grow by half up to lastReconnect, each spread by half in both directions: the tenth is of 1 s * 1.5^9 = 38 s, cut to 30 s.
+		"quiet": {func() io.ReadCloser { return &delayed{": still\n\n", ": here\n\n"} }, 2 * time.Minute, firstReconnect / 2, firstReconnect * 3 / 2},
+		"errors": {func() io.ReadCloser {
+			return io.NopCloser(strings.NewReader("data: {\"type\":\"error\",\"error\":{\"code\":\"processing_error\"}}\n\n"))
+		}, 0, lastReconnect / 2, lastReconnect * 3 / 2},
+		"empty": {func() io.ReadCloser { return http.NoBody }, 0, lastReconnect / 2, lastReconnect * 3 / 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				var times []time.Time
+				client, err := auth0.New("tenant.eu.auth0.com", auth0.WithToken("token"), auth0.WithPlan("enterprise"), auth0.WithHTTPClient(&http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					times = append(times, time.Now())
+					return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"text/event-stream"}}, Request: r, ContentLength: -1, Body: c.body()}, nil
+				})}))
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Hour)
+				defer cancel()
+				for _, err := range New(client).Events.Subscribe(ctx, nil) {
+					if !errors.Is(err, context.DeadlineExceeded) {
+						t.Error(err)
+					}
+				}
+				if len(times) < 20 {
+					t.Fatalf("%d connections in two hours", len(times))
+				}
+				for i := 10; i+1 < len(times); i++ {
+					if gap := times[i+1].Sub(times[i]) - c.lasts; gap < c.least || gap > c.most {
+						t.Errorf("connection %d came %v after the end of the one before, want %v to %v", i+2, gap, c.least, c.most)
+					}
+				}
+			})
+		})
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
+
+// TestSubscribeOutage cuts the network for five minutes after the first event: the one after it comes all the same.
+func TestSubscribeOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start, n := time.Now(), 0
+		client, err := auth0.New("tenant.eu.auth0.com", auth0.WithToken("token"), auth0.WithPlan("enterprise"), auth0.WithHTTPClient(&http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+			if n++; n > 1 && time.Since(start) < 5*time.Minute {
+				return nil, errors.New("no network")
+			}
+			return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: r, ContentLength: -1, Body: io.NopCloser(strings.NewReader(created("o"+strconv.Itoa(n), "u")))}, nil
+		})}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		events := 0
+		for _, err := range New(client).Events.Subscribe(t.Context(), nil) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if events++; events == 2 {
+				break
+			}
+		}
+		if events != 2 {
+			t.Errorf("%d events", events)
+		}
 	})
 }
