@@ -69,7 +69,7 @@ func (d *directory) answer(r *http.Request, _ string) (int, any) {
 		ID      string `json:"user_id"`
 		Created string `json:"created_at"`
 	}
-	var found []user
+	found := []user{}
 	for id, at := range d.users {
 		if created := at.UTC().Format("2006-01-02T15:04:05.000Z"); created >= from {
 			found = append(found, user{id, created})
@@ -338,4 +338,38 @@ func TestOneVariant(t *testing.T) {
 	if asked != 0 || err == nil || !strings.Contains(err.Error(), "Auth0") || !strings.Contains(err.Error(), "SAML") {
 		t.Errorf("with two variants: asked %d times, %v", asked, err)
 	}
+}
+
+// TestWalkAndDelete walks users while those that came are deleted, one after each answer, in pages of several sizes and with users of one
+// instant: none is missed.
+func TestWalkAndDelete(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Date(2020, 1, 1, 0, 0, 0, 0, time.UTC)
+		for _, size := range []int{0, 1, 2, 3, 10, 100} {
+			for _, same := range []int{1, 2, 3, 4, 60} {
+				d := &directory{users: map[string]time.Time{}}
+				for i := range 240 {
+					d.users[fmt.Sprintf("auth0|%04d", i)] = start.Add(time.Duration(i/same) * time.Second)
+				}
+				var came []string
+				deleted := 0
+				d.between = func() {
+					if deleted < len(came) {
+						delete(d.users, came[deleted])
+						deleted++
+					}
+				}
+				for u, err := range apiOf(t, d.answer).Users.Walk(t.Context(), &UserListParams{PerPage: size}) {
+					if err != nil {
+						t.Fatal(err)
+					}
+					came = append(came, u.UserID)
+				}
+				if len(came) != 240 {
+					t.Errorf("pages of %d, %d users of each instant: %d users of 240 came", size, same, len(came))
+				}
+			}
+		}
+	})
 }

@@ -15,10 +15,11 @@ const walkPage = 100
 
 // Walk iterates over all users that a search finds, or all of the tenant, in the order of their creation. Unlike [UsersService.All] it
 // does not end after 1,000 users: it never asks for the page after the first, but for the users created since the last one it has seen,
-// so that no user comes twice and none is missed, whatever is created or deleted meanwhile.
+// so that no user comes twice and none is missed, whatever is created or deleted meanwhile. Only where more than 100 users were created
+// within one millisecond does it ask for the page after, and may miss one when others of that millisecond are deleted just then.
 //
-// Of params, the search, the fields and the connection count. Sort, Page and IncludeTotals are Walk's own, and refused. Where fields
-// are named, created_at and user_id come with them.
+// Of params, the search, the fields and the connection count. PerPage is how many users it asks for at first; 100 where that is too
+// few to get ahead. Sort, Page and IncludeTotals are Walk's own, and refused. Where fields are named, created_at and user_id come with them.
 func (s *UsersService) Walk(ctx context.Context, params *UserListParams, opts ...auth0.RequestOption) iter.Seq2[*User, error] {
 	return func(yield func(*User, error) bool) {
 		var p UserListParams
@@ -80,6 +81,8 @@ func (s *UsersService) Walk(ctx context.Context, params *UserListParams, opts ..
 					since = Search("(" + search + ")").And(since)
 				}
 				p.Query = string(since)
+			case p.PerPage < walkPage:
+				p.PerPage = walkPage // not the page after: it misses a user where one before it has been deleted
 			default:
 				p.Page++ // more users of one instant than a page holds
 			}
