@@ -151,6 +151,7 @@ func TestSearch(t *testing.T) {
 	for _, c := range []struct{ got, want Search }{
 		{Where("email").Is(`a"b\c@x`), `email:"a\"b\\c@x"`},
 		{Where("name").HasPrefix("Ann (x) *"), `name:Ann\ \(x\)\ \**`},
+		{Where("name").HasPrefix("Ann\tOR\u3000x\n\r"), "name:Ann\\\tOR\\\u3000x\\\n\\\r*"}, // four are spaces to Lucene
 		{Where("app_metadata.plan").Exists(), `_exists_:app_metadata.plan`},
 		{Where("odd field:x").Is("v"), `odd\ field\:x:"v"`},
 		{Where("created_at").Between("2026-01-01", "*"), `created_at:["2026-01-01" TO *]`},

@@ -54,7 +54,7 @@ func quoteTerm(s string) string {
 func escapeTerm(s string) string {
 	var b strings.Builder
 	for _, r := range s {
-		if strings.ContainsRune(`+-&|!(){}[]^"~*?:\/ <>=`, r) {
+		if strings.ContainsRune("+-&|!(){}[]^\"~*?:\\/ \t\n\r\u3000<>=", r) {
 			b.WriteByte('\\')
 		}
 		b.WriteRune(r)
