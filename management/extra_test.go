@@ -155,6 +155,7 @@ func TestSearch(t *testing.T) {
 		{Where("app_metadata.plan").Exists(), `_exists_:app_metadata.plan`},
 		{Where("odd field:x").Is("v"), `odd\ field\:x:"v"`},
 		{Where("created_at").Between("2026-01-01", "*"), `created_at:["2026-01-01" TO *]`},
+		{Search("").And(Where("a").Is("1")).And(""), `a:"1"`},
 		{Where("a").Is("1").And(Where("b").Is("2").Or(Where("c").Is(") OR *:*").Not())), `(a:"1" AND (b:"2" OR (NOT c:") OR *:*")))`},
 	} {
 		if c.got != c.want {

@@ -30,8 +30,16 @@ func (f SearchField) Between(from, to string) Search {
 // Exists finds what has the field at all.
 func (f SearchField) Exists() Search { return Search("_exists_:" + string(f)) }
 
-// And finds what both searches find.
-func (s Search) And(t Search) Search { return "(" + s + " AND " + t + ")" }
+// And finds what both searches find. An empty one finds everything, and so is a start to add others to.
+func (s Search) And(t Search) Search {
+	switch {
+	case s == "":
+		return t
+	case t == "":
+		return s
+	}
+	return "(" + s + " AND " + t + ")"
+}
 
 // Or finds what either search finds.
 func (s Search) Or(t Search) Search { return "(" + s + " OR " + t + ")" }
