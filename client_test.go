@@ -721,3 +721,15 @@ func TestCallConcurrently(t *testing.T) {
 		}
 	}
 }
+
+// TestAttemptTimeoutOptionAgain uses one option for two calls, as each page of a list and every program with a slice of options does.
+func TestAttemptTimeoutOptionAgain(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, func(*http.Request) (*http.Response, error) { return replyJSON(http.StatusOK, `{}`), nil })
+	opts := []auth0.RequestOption{auth0.AttemptTimeout(0)}
+	for range 2 {
+		if _, err := auth0.Call[auth0.NoContent](t.Context(), c, "GET", "/api/v2/clients", nil, nil, nil, opts); err != nil {
+			t.Error(err)
+		}
+	}
+}

@@ -399,14 +399,14 @@ func RawBody(mediaType string, data []byte) RequestOption {
 // ErrAttemptTimeout and may be retried. 0 removes the client's own bound.
 func AttemptTimeout(d time.Duration) RequestOption {
 	return func(r *request) {
-		if d < 0 {
+		switch {
+		case d < 0:
 			r.failf("attempt timeout %v is negative", d)
-			return
+		case d == 0:
+			r.attempt = -1
+		default:
+			r.attempt = d
 		}
-		if d == 0 {
-			d = -1
-		}
-		r.attempt = d
 	}
 }
 
