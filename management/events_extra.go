@@ -24,6 +24,7 @@ const (
 	offsetOnlyType = "offset-only"
 	firstReconnect = time.Second
 	lastReconnect  = 30 * time.Second
+	steady         = 5 * time.Second // what lasted so long was well, if quiet
 )
 
 // subscribe is the body of EventsService.Subscribe. It asks for the events after the last one that came whenever the connection ends,
@@ -35,7 +36,8 @@ func subscribe(ctx context.Context, c *auth0.Client, path string, params *EventS
 		if params != nil {
 			p = *params
 		}
-		opts := append(slices.Clip(opts), auth0.Header("Accept", "text/event-stream"))
+		// A bound on attempts is meant for answers that end; one that is given to this call counts.
+		opts := slices.Concat([]auth0.RequestOption{auth0.AttemptTimeout(0)}, opts, []auth0.RequestOption{auth0.Header("Accept", "text/event-stream")})
 		delays := backoff.NewExponentialBackOff(backoff.WithInitialInterval(firstReconnect), backoff.WithMaxInterval(lastReconnect), backoff.WithMaxElapsedTime(0))
 		connected := false
 		for {
@@ -54,8 +56,8 @@ func subscribe(ctx context.Context, c *auth0.Client, path string, params *EventS
 				if stop {
 					return
 				}
-				if time.Since(began) > lastReconnect {
-					delays.Reset() // it was well, if quiet
+				if time.Since(began) > steady {
+					delays.Reset()
 				}
 			}
 			status := 0 // of no answer: the network failed, or there was nothing to send

@@ -267,3 +267,47 @@ func TestSubscribeOutage(t *testing.T) {
 		}
 	})
 }
+
+// held is a body that brings nothing until the request ends.
+type held struct{ ctx context.Context }
+
+func (h held) Read([]byte) (int, error) { <-h.ctx.Done(); return 0, h.ctx.Err() }
+func (h held) Close() error             { return nil }
+
+// TestSubscribeTimeouts bounds each attempt of the client's calls, which says nothing of a stream that is to last; and has the HTTP
+// client's own timeout end the connections, after which the next one has to follow soon.
+func TestSubscribeTimeouts(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		attempt, whole time.Duration
+		least, most    int // connections in an hour
+	}{
+		"attempt":     {10 * time.Second, 0, 1, 1},
+		"HTTP client": {0, 10 * time.Second, 313, 342}, // one each 10.5 to 11.5 s
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				n := 0
+				hc := &http.Client{Timeout: c.whole, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+					n++
+					return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: r, ContentLength: -1, Body: held{r.Context()}}, nil
+				})}
+				client, err := auth0.New("tenant.eu.auth0.com", auth0.WithToken("token"), auth0.WithPlan("enterprise"), auth0.WithHTTPClient(hc), auth0.WithAttemptTimeout(c.attempt))
+				if err != nil {
+					t.Fatal(err)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+				defer cancel()
+				for _, err := range New(client).Events.Subscribe(ctx, nil) {
+					if !errors.Is(err, context.DeadlineExceeded) {
+						t.Error(err)
+					}
+				}
+				if n < c.least || n > c.most {
+					t.Errorf("%d connections in an hour, want %d to %d", n, c.least, c.most)
+				}
+			})
+		})
+	}
+}
