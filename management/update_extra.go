@@ -19,8 +19,9 @@ func (v Client) ToUpdate() ClientUpdate {
 }
 
 // ToUpdate returns a body for [ConnectionsService.Update] that leaves the connection as it is: change it and send it. The API replaces
-// the options of a connection as a whole, so that leaving one out clears it; with ToUpdate none is left out. It does not hold the
-// applications that the connection is enabled for; ConnectionClientsService changes those.
+// the options of a connection as a whole, so that leaving one out clears it; with ToUpdate none is left out. They are the
+// connection's own and no copy: changing them changes both. It does not hold the applications that the connection is enabled for;
+// ConnectionClientsService changes those.
 func (v Connection) ToUpdate() ConnectionUpdate {
 	options := v.Options
 	v.Options, v.EnabledClients = ConnectionOptions{}, nil
