@@ -144,12 +144,18 @@ func TestLostConnections(t *testing.T) {
 func TestRefusedConnections(t *testing.T) {
 	t.Parallel()
 	tenant := mustTenant(t, Options{AnyToken: true, Faults: Faults{Refuse: 1}})
-	wrote := false
-	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{WroteHeaders: func() { wrote = true }})
+	wrote, dialled := false, ""
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{
+		GetConn:      func(hostPort string) { dialled = hostPort },
+		WroteHeaders: func() { wrote = true },
+	})
 	_, err := try(ctx, tenant, "GET", "/api/v2/x", "")
 	var op *net.OpError
 	if !errors.As(err, &op) || op.Op != "dial" || !errors.Is(err, syscall.ECONNREFUSED) || wrote {
 		t.Errorf("error %v, written %v; want a dial that was refused and nothing written", err, wrote)
+	}
+	if dialled != DefaultDomain+":443" {
+		t.Errorf("a connection to %q was asked for; without that a caller cannot tell that nothing left", dialled)
 	}
 	if r := tenant.Report(); r.Refused != 1 || r.Requests != 0 {
 		t.Errorf("report %+v", r)

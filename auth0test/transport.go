@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"os"
 	"strconv"
 	"sync"
@@ -26,9 +27,9 @@ const bodyMax = 16 << 20
 // context's error when the request's context ends. A request whose context ends
 // on its way up never arrives; on its way down it has been acted on. Lost
 // connections are *[net.OpError]s that wrap ECONNRESET, refused ones ECONNREFUSED.
-// Hooks of [httptrace.ClientTrace] are called for what was written and for the
-// first byte of the answer. The request is not changed, and its body is closed
-// before RoundTrip returns.
+// Hooks of [httptrace.ClientTrace] are called for the connection that is asked
+// for, for what was written and for the first byte of the answer. The request is
+// not changed, and its body is closed before RoundTrip returns.
 func (t *Tenant) RoundTrip(r *http.Request) (*http.Response, error) {
 	defer closeBody(r)
 	if r.URL == nil {
@@ -45,6 +46,10 @@ func (t *Tenant) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	trace := httptrace.ContextClientTrace(ctx)
+	if trace != nil && trace.GetConn != nil {
+		trace.GetConn(hostPort(r.URL))
+	}
 	f, err := t.depart(r, body)
 	if err != nil {
 		return nil, err
@@ -53,7 +58,6 @@ func (t *Tenant) RoundTrip(r *http.Request) (*http.Response, error) {
 		t.count(func(s *stats) { s.refused++ })
 		return nil, &net.OpError{Op: "dial", Net: "tcp", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
 	}
-	trace := httptrace.ContextClientTrace(ctx)
 	if trace != nil && trace.WroteHeaders != nil {
 		trace.WroteHeaders()
 	}
@@ -68,6 +72,17 @@ func (t *Tenant) RoundTrip(r *http.Request) (*http.Response, error) {
 		trace.GotFirstResponseByte()
 	}
 	return t.response(r, a), nil
+}
+
+// hostPort returns the address that a connection for a URL leads to.
+func hostPort(u *url.URL) string {
+	port := u.Port()
+	if port == "" && u.Scheme == "http" {
+		port = "80"
+	} else if port == "" {
+		port = "443"
+	}
+	return net.JoinHostPort(u.Hostname(), port)
 }
 
 // closeBody closes a request's body. What closing one fails at is no matter of
