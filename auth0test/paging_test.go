@@ -151,6 +151,37 @@ func TestWalkUsersPastCeiling(t *testing.T) {
 	})
 }
 
+// More users than the ceiling, made at once by the options or by one job, are
+// walked all the same: a tenant takes its time to make them.
+func TestWalkUsersMadeTogether(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		o := Options{AnyToken: true, Connections: []Connection{{ID: testConnection, Name: DefaultConnection}}}
+		var file []string
+		for i := range 1500 {
+			o.Users = append(o.Users, User{ID: fmt.Sprint("begin", i)})
+			file = append(file, fmt.Sprintf(`{"email":"u%d@example.com"}`, i))
+		}
+		tenant := mustTenant(t, o)
+		if r := importFile(t, tenant, "["+strings.Join(file, ",")+"]", "connection_id", testConnection); r.status != 202 {
+			t.Fatalf("%+v", r)
+		}
+		seen := make(map[string]bool)
+		for u, err := range typed(t, tenant).Users.Walk(context.Background(), nil) {
+			if err != nil {
+				t.Fatalf("after %d users: %v", len(seen), err)
+			}
+			if now := time.Now(); u.CreatedAt.After(now) {
+				t.Fatalf("created at %v, now it is %v", u.CreatedAt, now)
+			}
+			seen[u.UserID] = true
+		}
+		if len(seen) != 3000 {
+			t.Errorf("%d users of 3000", len(seen))
+		}
+	})
+}
+
 func TestLogs(t *testing.T) {
 	t.Parallel()
 	clock := newClock()

@@ -10,13 +10,14 @@ import (
 	"net/url"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // The part that a person plays in a login: typing a password, reading codes,
 // pressing buttons on a phone.
 
-// beginUser keeps a user whom Options name.
-func (t *Tenant) beginUser(o *User) error {
+// beginUser keeps a user whom Options name, created at a time.
+func (t *Tenant) beginUser(o *User, at time.Duration) error {
 	name := firstOf(o.Connection, DefaultConnection)
 	con := t.connection(name, false)
 	if con == nil {
@@ -34,7 +35,7 @@ func (t *Tenant) beginUser(o *User) error {
 	if o.Blocked {
 		payload["blocked"] = true
 	}
-	u := t.newUser(con, payload, t.start)
+	u := t.newUser(con, payload, at)
 	if t.conflict(u) {
 		return errors.New("has the id, address, name or number of another")
 	}

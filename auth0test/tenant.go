@@ -215,7 +215,9 @@ func (t *Tenant) begin() error {
 		}
 	}
 	for i := range t.o.Users {
-		if err := t.beginUser(&t.o.Users[i]); err != nil {
+		// A millisecond apart, as who lists users by their creation counts on.
+		at := t.start - time.Duration(len(t.o.Users)-1-i)*time.Millisecond
+		if err := t.beginUser(&t.o.Users[i], at); err != nil {
 			return fmt.Errorf("auth0test: Options.Users[%d] %w", i, err)
 		}
 	}
