@@ -69,7 +69,8 @@ type Transport struct {
 	// Base sends the requests. Nil is http.DefaultTransport.
 	Base http.RoundTripper
 	// Limiter paces the requests. Nil gives each host a limiter of its own,
-	// created at the host's first request and kept as long as the Transport.
+	// created at the host's first request and kept as long as the Transport. Set
+	// one of your own to read its Snapshot, or to give it hooks or a reserve.
 	Limiter *ratelimit.Limiter
 	// Host, when not empty, is the one host, as in URLs, whose requests are
 	// paced; others pass as they are.

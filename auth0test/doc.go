@@ -81,7 +81,9 @@
 // tenant ([Tenant.Responder]). It goes by the URL as it is sent, in which ids are
 // escaped: the stub of the user auth0|1 is for /api/v2/users/auth0%7C1. A request
 // without a stub looks to the client like a failure of the network, which it
-// repeats for a while: with auth0.NoRetry() the call fails at once and says so.
+// repeats for a while: with auth0.NoRetry() the call fails at once and says so. A
+// stub that always rejects ([RateLimited]) is asked again after waits that add up to
+// minutes: auth0.WithMaxRejections(0) hands back the first rejection.
 //
 // # Faults
 //

@@ -36,11 +36,13 @@
 // corrects it by the x-ratelimit-limit and x-ratelimit-remaining headers of every
 // answer. It reads them as bounds, since requests under way may or may not be
 // counted in them, and keeps a token or two unspent for what they leave open. It
-// finds out by itself whether tokens come back one by one or in fixed windows, at
-// what rate they do, whether other programs draw from the same buckets, and when
-// the server changes a limit. The first request of a bucket goes ahead alone,
-// since a program that ran before may have emptied it. Without any headers the
-// plan's figures alone are followed.
+// finds out by itself whether tokens come back one by one or in fixed windows of
+// up to a minute, at what rate they do, whether other programs draw from the same
+// buckets, and when the server changes a limit. Longer windows, as of an API that
+// grants 5,000 an hour on the hour, have to stand in the plan: "5000/h, windows of
+// 1h". The first request of a bucket goes ahead alone, since a program that ran
+// before may have emptied it. Without any headers the plan's figures alone are
+// followed.
 //
 // # Reporting what became of a request
 //

@@ -107,7 +107,9 @@ type Hooks struct {
 	Admitted func(Event)
 	// Rejected is told of every rejection by the server.
 	Rejected func(Event)
-	// Learned is told when figures differ from the plan's: Detail says what.
+	// Learned is told when figures differ from the plan's: Detail is "limit",
+	// "refill" or "plan" and the name of the plan that was recognised. The new
+	// figures are in Limiter.Snapshot, which a hook may call.
 	Learned func(Event)
 }
 
@@ -115,8 +117,8 @@ type Hooks struct {
 type Event struct {
 	Route  string        // template of the request's route
 	Bucket string        // the bucket concerned, where there is one
-	Wait   time.Duration // how long the request waited
-	Detail string
+	Wait   time.Duration // how long the request waited; of Rejected, until it could be admitted again
+	Detail string        // of Rejected the RejectKind, of Learned what was learned
 }
 
 // ErrQueueFull is returned by Acquire when Options.MaxWaiting requests wait.
