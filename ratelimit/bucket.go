@@ -32,6 +32,7 @@ type bucket struct {
 	foreign int64 // units a nanosecond that others may take
 	slow    int64 // units a nanosecond not counted on, where readings cannot correct clocks that differ
 	full    int64 // burst in units
+	most    int64 // tokens: twice what the bucket holds
 	fill    int64 // ns after which any level is full again
 	tick    int64 // ns: the server may add tokens in steps this long
 
@@ -203,7 +204,7 @@ func (b *bucket) setLimit(burst int64, r Rate) {
 	}
 	b.burst, b.unit, b.inc = shown, per*scale, count*scale
 	b.gain, b.foreign = b.inc, 0
-	b.full = burst * b.unit
+	b.full, b.most = burst*b.unit, 2*burst
 	b.fill = 2*b.full/b.inc + 1
 	b.tick = int64(time.Millisecond)
 	if r.Per > time.Second {
@@ -259,10 +260,11 @@ func (b *bucket) advance(now int64) {
 		}
 		return
 	}
-	if dt >= b.fill {
-		b.level = b.full
-	} else {
-		b.level += dt * (b.gain - b.slow)
+	g := b.gain - b.slow
+	if dt < b.fill {
+		b.level += min(dt*g, 2*b.full)
+	} else { // full, unless others take most of the refill
+		b.level += min(mulDiv(dt, g, 1), 2*b.full)
 	}
 	b.clip()
 }
@@ -271,7 +273,7 @@ func (b *bucket) advance(now int64) {
 // requests on their way that it may not have charged. While it is full and
 // they travel it gains nothing.
 func (b *bucket) clip() {
-	if top := b.full - (b.sent-b.done)*b.unit; b.level > top {
+	if top := b.full - b.units(b.sent-b.done); b.level > top {
 		b.level = top
 	}
 	if b.sure > b.burst {
@@ -330,7 +332,7 @@ func (b *bucket) readyAt(now, extra int64) int64 {
 	}
 	if !b.proven(extra) {
 		if short := b.need(extra) - b.level; short > 0 {
-			if open := b.sent - b.done; open > 0 && b.need(extra) > b.full-open*b.unit {
+			if open := b.sent - b.done; open > 0 && b.need(extra) > b.full-b.units(open) {
 				return never // while they travel it cannot be taken to hold so much
 			}
 			switch {
@@ -393,6 +395,10 @@ func (b *bucket) refund() {
 		b.level = b.full
 	}
 }
+
+// units returns a number of tokens in units. More than the bucket could hold
+// twice counts as that much, so that sums of a few do not overflow.
+func (b *bucket) units(tokens int64) int64 { return max(-b.most, min(tokens, b.most)) * b.unit }
 
 // tokens returns the level in tokens, for people.
 func (b *bucket) tokens(units int64) float64 { return float64(units) / float64(b.unit) }

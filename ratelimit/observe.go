@@ -11,7 +11,7 @@ func (b *bucket) gains(ns int64) int64 {
 	if ns >= b.fill {
 		return 2 * b.full
 	}
-	return ns * max(b.inc, b.gain)
+	return min(ns*max(b.inc, b.gain), 2*b.full)
 }
 
 // observe brackets the level between what one reading of remaining proves, and
@@ -24,10 +24,10 @@ func (l *Limiter) observe(b *bucket, m *mark, sentAt, now int64, h limitHeaders,
 	after := b.sentSince(sentAt + l.rtt.p95 - l.rtt.low)
 	maybe := b.sent - m.done - 1 // may have been charged after the reading
 	lost := b.unaccounted(now, l.rtt.p95)
-	low := (rem - maybe - lost) * b.unit // nothing else can have been charged
-	high := (rem+1-after)*b.unit + b.gains(now-sentAt)
+	low := b.units(rem - maybe - lost) // nothing else can have been charged
+	high := b.units(rem+1-after) + b.gains(now-sentAt)
 	if b.mode == refillWindow {
-		high = (rem - after) * b.unit // whole tokens, and none between lots
+		high = b.units(rem - after) // whole tokens, and none between lots
 	}
 	if b.mode == refillWindow && (b.nextLot == 0 || sentAt < b.nextLot-b.window) {
 		high += b.lot // the reading may be from before the lot
@@ -46,7 +46,7 @@ func (l *Limiter) observe(b *bucket, m *mark, sentAt, now int64, h limitHeaders,
 	if sharing {
 		return
 	}
-	if more := (b.epoch.low() - (b.sent - b.done) - lost) * b.unit; more > low {
+	if more := b.units(b.epoch.low() - (b.sent - b.done) - lost); more > low {
 		low = more
 	}
 	if b.level < low {
@@ -82,9 +82,10 @@ func (l *Limiter) stale(b *bucket, m *mark, sentAt, now int64, h limitHeaders) b
 		return false
 	}
 	s.repeated = h.reset >= 0
-	implied := (total - s.total) * b.unit
-	possible := b.gains(max(sentAt-s.since, 0)+l.rtt.p95-l.rtt.low) + b.unit
-	return implied > possible+possible/10
+	// In floats: it may have stood still for days, and rightly so.
+	implied := float64(total - s.total)
+	possible := float64(max(sentAt-s.since, 0)+l.rtt.p95-l.rtt.low)*float64(max(b.inc, b.gain))/float64(b.unit) + 1
+	return implied > possible*1.1
 }
 
 // learn compares the growth of the server's total (what it has left plus what
@@ -95,7 +96,7 @@ func (l *Limiter) learn(b *bucket, m *mark, sentAt, now, rem int64) {
 	if s.ok && m.seq <= s.seq {
 		return // overtaken: an earlier request's reading
 	}
-	if open := b.sent - m.done; open*b.unit > 2*b.unit+5*b.gains(now-sentAt)/2 {
+	if open := b.sent - m.done; b.units(open) > 2*b.unit+5*b.gains(now-sentAt)/2 {
 		return // one of a burst, which arrives in any order
 	}
 	if now-sentAt > rttMost {
@@ -112,7 +113,7 @@ func (l *Limiter) learn(b *bucket, m *mark, sentAt, now, rem int64) {
 	// still, the two differ.
 	sent, answered := sentAt-prev.sentAt, max(now-prev.at, 0)
 	would, short, long := b.nominal(sent), b.nominal(min(sent, answered)), b.nominal(max(sent, answered))
-	grew := ((rem + m.seq - b.void) - (prev.rem + prev.seq - prev.void)) * b.unit
+	grew := b.units((rem + m.seq - b.void) - (prev.rem + prev.seq - prev.void))
 	if b.mode == refillWindow {
 		b.learnWindow(grew)
 		return

@@ -443,6 +443,41 @@ func TestStaleHeaders(t *testing.T) {
 	})
 }
 
+// Figures that stand still because as much is taken as comes back, from a server
+// that shows no reset, are as good after a day as at first.
+func TestSteadyReadings(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := known(t, Options{Plan: planOf(5, 6, time.Minute)}, "/x")
+		for i := range 1000 {
+			tk := acquire(t, l, to("/x"))
+			if f := tk.Done(shows(5, 4)); f.Bucket != "a" {
+				t.Fatalf("reading %d was taken for a stale one", i+1)
+			}
+			time.Sleep(10 * time.Second)
+		}
+	})
+}
+
+// However many requests went without a reading, the next one is read for what it
+// says: a bucket of four an hour counts a token as 2^57.7 units, and fifty times
+// that is more than 63 bits hold.
+func TestManyUnread(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := known(t, Options{Plan: planOf(2, 4, time.Hour)}, "/x")
+		for range 50 {
+			tk := acquire(t, l, to("/x"))
+			tk.Done(Outcome{})
+		}
+		tk := acquire(t, l, to("/x"))
+		tk.Done(shows(2, 0))
+		if s := state(t, l, "a"); s.Estimate > 1 {
+			t.Errorf("the server shows 0 left, estimate %.2f", s.Estimate)
+		}
+	})
+}
+
 // A request without an answer stays debited; one that was not sent does not.
 func TestUnanswered(t *testing.T) {
 	t.Parallel()
@@ -633,6 +668,34 @@ func TestWindowAdvance(t *testing.T) {
 		b.advance(int64(c.per) * 3 * c.burst)
 		if b.level != b.full || b.sure != c.burst {
 			t.Errorf("%v: %.2f tokens after ages, %d sure", c, b.tokens(b.level), b.sure)
+		}
+	}
+}
+
+// What a bucket gained while nobody looked is counted at the rate learned: where
+// others take most of the refill, the time in which the plan's would have filled it
+// twice does not fill it, and where it is eight times the plan's the count does not
+// overflow.
+func TestLearnedRateWhileIdle(t *testing.T) {
+	t.Parallel()
+	spec := tenantBucket("a", "/*", 1099, 7, time.Second) // 2^58.999 units
+	for _, c := range []struct {
+		eighths int64 // of the plan's rate
+		from    int64 // tokens
+		idle    time.Duration
+		want    float64
+	}{
+		{1, 0, 320 * time.Second, 320 * 7 / 8.0},
+		{1, 0, 2000 * time.Second, 1099},
+		{64, 0, 10 * time.Second, 560},
+		{64, 1098, 313 * time.Second, 1099},
+		{64, 1098, 320 * time.Second, 1099},
+	} {
+		b := newBucket(&spec, 0, 0)
+		b.gain, b.level = b.inc/8*c.eighths, c.from*b.unit
+		b.advance(int64(c.idle))
+		if got := b.tokens(b.level); math.Abs(got-c.want) > 0.01 {
+			t.Errorf("%d/8 of 7 a second for %v: %.2f tokens, want %.2f", c.eighths, c.idle, got, c.want)
 		}
 	}
 }
