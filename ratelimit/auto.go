@@ -67,7 +67,7 @@ func (l *Limiter) believe(p *Plan, s *sighting, open int64) {
 	if b != nil {
 		b.probe, b.blocked = 0, 0
 		b.sure = s.remaining - open
-		b.level = b.sure * b.unit
+		b.level = b.units(b.sure)
 	}
 }
 

@@ -304,7 +304,7 @@ const probePatience = int64(2 * time.Second)
 // proven reports whether a token can be spent that is known to be there
 // whatever the refill, which buckets for whom a floor costs much may do.
 func (b *bucket) proven(extra int64) bool {
-	return b.sure > 0 && b.spends() && b.sure*b.unit >= b.unit+b.headroom+extra
+	return b.sure > 0 && b.spends() && b.units(b.sure) >= b.unit+b.headroom+extra
 }
 
 // need is the level at which a request is admitted.

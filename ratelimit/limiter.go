@@ -585,11 +585,7 @@ func (l *Limiter) earliest(w *waiter, now int64) (int64, string) {
 	}
 	ahead := int64(0)
 	if !w.req.Requeue {
-		for _, o := range c.levels[w.level].heap {
-			if o.req.Flow == w.req.Flow {
-				ahead++
-			}
-		}
+		ahead = c.levels[w.level].flows[w.req.Flow].n
 	}
 	for i, b := range c.buckets {
 		l.refresh(b, now)
@@ -598,16 +594,16 @@ func (l *Limiter) earliest(w *waiter, now int64) (int64, string) {
 			b.advance(now)
 			// Requests in flight may turn out not to have been charged, and
 			// their answers to allow less of a floor.
-			want := ahead*b.unit + b.need(c.extraFor(i, w.level))
+			want := b.need(c.extraFor(i, w.level))
 			if b.spends() {
 				want -= b.base // what is proven to be there is spent without a floor
 			}
 			if open := b.sent - b.done; open > 0 {
-				want = (ahead+1-open)*b.unit + c.extra[i]
+				want = b.units(1-open) + c.extra[i]
 			}
-			if short := want - max(b.level, b.sure*b.unit); short > 0 {
-				t = max(t, now+short/max(b.gain, b.inc))
-			}
+			g := max(b.gain, b.inc)
+			short := floorDiv(want-max(b.level, b.units(b.sure)), g)
+			t = max(t, now+min(short+mulDiv(ahead, b.unit, g), never/2))
 		}
 		if t > at {
 			at, name = t, b.spec.Name

@@ -426,6 +426,43 @@ func TestWaitErrorNotHasty(t *testing.T) {
 	})
 }
 
+// Requests of the same flow that are ahead count in a WaitError, however many.
+func TestWaitErrorCountsThoseAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, Options{Plan: planOf(1, 1, time.Hour)})
+		tk := acquire(t, l, to("/x"))
+		tk.Done(shows(1, 0))
+		flow := func(name string) *Request {
+			r := to("/x")
+			r.Flow = name
+			return r
+		}
+		var cancels []func() bool
+		for i := range 1000 {
+			cancels = append(cancels, l.Submit(flow(fmt.Sprint(i%2)), func(Ticket, error) {}))
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Minute)
+		defer cancel()
+		for _, c := range []struct {
+			flow string
+			want time.Duration
+		}{{"0", 501 * time.Hour}, {"new", time.Hour}} {
+			_, err := l.Acquire(ctx, flow(c.flow))
+			var we *WaitError
+			if !errors.As(err, &we) || we.Wait > c.want || we.Wait < c.want-time.Nanosecond {
+				t.Errorf("flow %s: %v, want a wait of %v", c.flow, err, c.want)
+			}
+		}
+		for i := range cancels {
+			if !cancels[i]() {
+				t.Error("one has gone")
+			}
+			cancels[i]()
+		}
+	})
+}
+
 // Whatever the state, the wait that a WaitError gives is no longer than that of
 // a request without a deadline at the same moment.
 func TestWaitErrorIsALowerBound(t *testing.T) {

@@ -36,7 +36,10 @@ type lane struct {
 }
 
 // flowQueue is the waiters of one flow in one lane, oldest first.
-type flowQueue struct{ first, last *waiter }
+type flowQueue struct {
+	first, last *waiter
+	n           int64
+}
 
 // waiter is one request that waits.
 type waiter struct {
@@ -116,6 +119,7 @@ func (q *lane) push(w *waiter, start int64) {
 		}
 	}
 	heap.Push(&q.heap, w)
+	f.n++
 	if q.flows == nil {
 		q.flows = make(map[string]flowQueue)
 	}
@@ -145,6 +149,7 @@ func (q *lane) remove(w *waiter, start int64) {
 		}
 	}
 	w.prev, w.next = nil, nil
+	f.n--
 	if f.first == nil {
 		delete(q.flows, w.req.Flow)
 	} else {
