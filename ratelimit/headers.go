@@ -72,7 +72,7 @@ func retryAfter(s string, now time.Time) int64 {
 		return int64(f * 1e9)
 	}
 	if t, ok := httpDate(s); ok {
-		return max(0, int64(t.Sub(now)))
+		return min(max(0, int64(t.Sub(now))), 1e18)
 	}
 	return -1
 }

@@ -188,6 +188,20 @@ func TestRetryAfter(t *testing.T) {
 			tk.Done(accepted())
 		})
 	}
+	// A date at the end of time is a long wait and none that has passed.
+	synctest.Test(t, func(t *testing.T) {
+		l := known(t, Options{Plan: ladder()}, "/z")
+		tk := acquire(t, l, to("/z"))
+		o := refused(100, 0)
+		o.Header["Retry-After"] = []string{"Fri, 31 Dec 9999 23:59:59 GMT"}
+		if f := tk.Done(o); f.Kind != RejectQuota || f.Wait < 30*365*24*time.Hour {
+			t.Errorf("%+v", f)
+		}
+		if tk, ok := within(l, to("/z"), time.Hour); ok {
+			t.Error("sent again within the hour")
+			tk.Done(accepted())
+		}
+	})
 	// None at all is no invitation to try again at once.
 	synctest.Test(t, func(t *testing.T) {
 		l := newLimiter(t, Options{Plan: planOf(1, 10, time.Second)})
