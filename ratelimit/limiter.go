@@ -590,6 +590,9 @@ func (l *Limiter) earliest(w *waiter, now int64) (int64, string) {
 	for i, b := range c.buckets {
 		l.refresh(b, now)
 		t := b.blocked
+		if b.slots != nil && len(b.slots.jobs) > 0 {
+			t = now // the end of a job frees a slot that was found taken
+		}
 		if b.slots == nil && b.probe == 0 && b.mode != refillWindow {
 			b.advance(now)
 			// Requests in flight may turn out not to have been charged, and

@@ -411,6 +411,24 @@ func TestWaitErrorNotHasty(t *testing.T) {
 			soon(t, l, to("/jobs"), time.Second)
 		})
 	})
+	t.Run("job that was turned back", func(t *testing.T) {
+		t.Parallel()
+		synctest.Test(t, func(t *testing.T) {
+			l := newLimiter(t, Options{Plan: planWith(jobsBucket(2))})
+			startJob(t, l, "1")
+			tk := acquire(t, l, to("/jobs"))
+			tk.Done(Outcome{Sent: true, Answered: true, Status: 429, Rejected: true, Busy: true})
+			go func() { time.Sleep(time.Second); l.JobDone("1") }()
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			defer cancel()
+			tk, err := l.Acquire(ctx, to("/jobs"))
+			if err != nil {
+				t.Errorf("%v, where the end of a job lets it go after a second", err)
+			}
+			tk.Done(accepted())
+			time.Sleep(time.Second)
+		})
+	})
 	t.Run("proven tokens", func(t *testing.T) {
 		t.Parallel()
 		synctest.Test(t, func(t *testing.T) {
