@@ -53,7 +53,7 @@ func (l *Limiter) recognise(sighted []sighting) {
 // believe sets the bucket that a sighting spoke of, now that it is known which,
 // to what the server had left, less all requests in flight.
 func (l *Limiter) believe(p *Plan, s *sighting, open int64) {
-	c := l.classify(&s.request, p.Route(&s.request))
+	c := l.classify(&s.request, p.Route(&s.request), 0)
 	var b *bucket
 	for _, o := range c.buckets {
 		if o.slots != nil || o.burst != s.limit {
@@ -108,7 +108,8 @@ func (l *Limiter) change(p *Plan, now int64) (open int64) {
 	clear(l.classes)
 	l.latest.Store(nil)
 	for _, w := range waiting {
-		w.class = l.classify(w.req, p.Route(w.req))
+		rt := p.Route(w.req)
+		w.class = l.classify(w.req, rt, l.clientOf(w.req, p, rt))
 		l.requeue(w)
 	}
 	if l.hooks != nil {
@@ -122,16 +123,13 @@ func (l *Limiter) change(p *Plan, now int64) (open int64) {
 func (l *Limiter) readQuotas(t *Ticket, o *Outcome, now int64) (exhausted bool) {
 	c := t.c
 	for _, f := range readQuotas(o.Header) {
-		if c.quotas == nil {
-			c.quotas = make(map[uint64][]*quota)
+		i := slices.IndexFunc(c.quotas, func(q *quota) bool { return q.name == f.name })
+		if i < 0 {
+			i = len(c.quotas)
+			c.quotas = append(c.quotas, &quota{})
 			l.quotas.Store(true)
 		}
-		i := slices.IndexFunc(c.quotas[t.client], func(q *quota) bool { return q.name == f.name })
-		if i < 0 {
-			i = len(c.quotas[t.client])
-			c.quotas[t.client] = append(c.quotas[t.client], &quota{})
-		}
-		c.quotas[t.client][i].read(f, now, c.open)
+		c.quotas[i].read(f, now, c.open)
 		exhausted = exhausted || f.remaining == 0
 	}
 	return exhausted
@@ -139,14 +137,16 @@ func (l *Limiter) readQuotas(t *Ticket, o *Outcome, now int64) (exhausted bool) 
 
 // unquota gives back what a request that was not sent had taken from quotas.
 func (t *Ticket) unquota() {
-	for _, q := range t.c.quotas[t.client] {
+	for _, q := range t.c.quotas {
 		q.left = min(q.left+1, q.limit)
 	}
 }
 
-// clientOf tells quotas apart: they hold for an application and a grant.
-func clientOf(r *Request) uint64 {
-	if r.Details == nil {
+// clientOf tells quotas apart: they hold for an application and a grant. It is 0
+// until there are any, and for requests that none apply to.
+func (l *Limiter) clientOf(r *Request, p *Plan, rt Route) uint64 {
+	if r.Details == nil || !l.quotas.Load() ||
+		!slices.ContainsFunc(rt.Buckets[:rt.N], func(i uint16) bool { return p.Buckets[i].API != "management" }) {
 		return 0
 	}
 	var h maphash.Hash

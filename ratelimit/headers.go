@@ -164,12 +164,15 @@ type quota struct {
 	quotaFigure
 	left    int64 // after our own requests
 	resetAt int64 // ns
+	told    bool  // a header has told of it since it started again
+	least   int64 // the least that one told was left: it only falls until then
 }
 
 func (q *quota) turn(now int64) {
 	if now >= q.resetAt {
 		q.left = q.limit
 		q.resetAt = now + q.window
+		q.told = false
 	}
 }
 
@@ -187,11 +190,20 @@ func (q *quota) ready(now int64) (bool, int64) {
 
 // read takes over a reading. inFlight requests may not be in it yet.
 func (q *quota) read(f quotaFigure, now, inFlight int64) {
+	q.turn(now)
+	end := now + f.resetIn + int64(time.Second) // whole seconds, rounded either way
+	if q.told && f.resetIn >= 0 && end < q.resetAt-f.window/2 && f.remaining > q.least {
+		return // overtaken by one of after it started again
+	}
+	if !q.told || f.resetIn >= 0 && end > q.resetAt+f.window/2 {
+		q.told, q.least = true, f.remaining
+	}
 	q.quotaFigure = f
-	q.left = max(0, f.remaining-inFlight)
+	q.least = min(q.least, f.remaining) // answers come in any order
+	q.left = max(0, q.least-inFlight)
 	switch {
 	case f.resetIn >= 0:
-		q.resetAt = now + f.resetIn + int64(time.Second) // whole seconds, rounded either way
+		q.resetAt = end
 	case f.remaining == 0 || q.resetAt <= now:
 		q.resetAt = now + f.window
 	}

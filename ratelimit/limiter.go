@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -189,6 +190,7 @@ type classKey struct {
 	keys    [maxRouteBuckets]uint64
 	n       uint8
 	reserve float64
+	client  uint64 // hash of whom quotas count by, 0 unknown
 }
 
 type bucketKey struct {
@@ -249,7 +251,6 @@ type Ticket struct {
 	c      *class
 	route  routeName
 	marks  [maxRouteBuckets]mark
-	client uint64
 	sentAt int64
 	waited int64
 }
@@ -269,14 +270,14 @@ func (l *Limiter) Acquire(ctx context.Context, r *Request) (Ticket, error) {
 	if err := r.check(); err != nil {
 		return Ticket{}, err
 	}
-	c, route, client, now := l.begin(r)
+	c, route, now := l.begin(r)
 	level := levelOf(r.Priority)
-	if l.waiting == 0 && l.ready(c, level, client, now) {
-		t := l.admit(c, route, client, now, now)
+	if l.waiting == 0 && l.ready(c, level, now) {
+		t := l.admit(c, route, now, now)
 		l.unlock(nil)
 		return t, nil
 	}
-	w := &waiter{class: c, req: r, route: route, level: level, client: client, since: now, ready: make(chan struct{}, 1)}
+	w := &waiter{class: c, req: r, route: route, level: level, since: now, ready: make(chan struct{}, 1)}
 	calls, err := l.enqueue(ctx, w, now)
 	l.unlock(calls)
 	if err != nil {
@@ -322,8 +323,8 @@ func (l *Limiter) Submit(r *Request, ready func(Ticket, error)) (cancel func() b
 		ready(Ticket{}, err)
 		return func() bool { return false }
 	}
-	c, route, client, now := l.begin(r)
-	w := &waiter{class: c, req: r, route: route, level: levelOf(r.Priority), client: client, since: now, fn: ready}
+	c, route, now := l.begin(r)
+	w := &waiter{class: c, req: r, route: route, level: levelOf(r.Priority), since: now, fn: ready}
 	calls, err := l.enqueue(context.Background(), w, now)
 	l.unlock(calls)
 	if err != nil {
@@ -352,27 +353,25 @@ func (r *Request) check() error {
 }
 
 // begin routes a request, takes the lock, and returns the request's class and
-// route, a hash of its client where quotas by client are in force, and the time.
-func (l *Limiter) begin(r *Request) (*class, routeName, uint64, int64) {
+// route, and the time.
+func (l *Limiter) begin(r *Request) (*class, routeName, int64) {
 	if c := l.latest.Load(); c != nil && c.repeats(r, l.reserve) && !l.quotas.Load() {
 		// Most requests are like the one before.
 		l.mu.Lock()
 		if l.latest.Load() == c {
-			return c, c.route, 0, l.now()
+			return c, c.route, l.now()
 		}
 		l.mu.Unlock()
 	}
 	p := l.plan.Load()
 	rt := p.Route(r)
-	client := uint64(0)
-	if l.quotas.Load() {
-		client = clientOf(r)
-	}
+	client := l.clientOf(r, p, rt)
 	l.mu.Lock()
 	if q := l.plan.Load(); q != p {
 		rt = q.Route(r)
+		client = l.clientOf(r, q, rt)
 	}
-	return l.classify(r, rt), routeName{r.Method, rt.Template}, client, l.now()
+	return l.classify(r, rt, client), routeName{r.Method, rt.Template}, l.now()
 }
 
 // enqueue queues a waiter, and takes it back with an error when it would have
@@ -424,8 +423,8 @@ func (l *Limiter) wake() {
 }
 
 // classify returns the class of a request.
-func (l *Limiter) classify(r *Request, rt Route) *class {
-	k := classKey{buckets: rt.Buckets, keys: rt.Keys, n: uint8(rt.N), reserve: max(l.reserve, r.Reserve)}
+func (l *Limiter) classify(r *Request, rt Route, client uint64) *class {
+	k := classKey{buckets: rt.Buckets, keys: rt.Keys, n: uint8(rt.N), reserve: max(l.reserve, r.Reserve), client: client}
 	c := l.classes[k]
 	if c == nil {
 		c = l.newClass(k, rt, r)
@@ -437,7 +436,7 @@ func (l *Limiter) classify(r *Request, rt Route) *class {
 func (l *Limiter) newClass(k classKey, rt Route, r *Request) *class {
 	now := l.now()
 	l.sweep(now)
-	c := &class{route: routeName{r.Method, rt.Template}, reserve: k.reserve, fixed: rt.fixed && r.Template != ""}
+	c := &class{route: routeName{r.Method, rt.Template}, reserve: k.reserve, client: k.client, fixed: rt.fixed && r.Template != ""}
 	plan := l.plan.Load()
 	for i := range rt.N {
 		spec := &plan.Buckets[rt.Buckets[i]]
@@ -456,8 +455,8 @@ func (l *Limiter) newClass(k classKey, rt Route, r *Request) *class {
 }
 
 // sweep forgets keyed buckets that are full and idle, and classes of nothing but a
-// reserve of their own, at most once a minute of growth: their next request finds
-// them as new.
+// reserve or a client of their own, at most once a minute of growth: their next
+// request finds them as new.
 func (l *Limiter) sweep(now int64) {
 	if now < l.sweepAt || len(l.classes) < 256 {
 		return
@@ -484,7 +483,8 @@ func (l *Limiter) sweep(now int64) {
 
 // idle reports whether a class can be forgotten: it has a keyed bucket and all its
 // keyed buckets are full with nothing in flight, or it has none and knows nothing
-// that its buckets do not but the reserve, which may be another at each request.
+// that its buckets do not but the reserve and the client, which may be others at
+// each request.
 func (l *Limiter) idle(c *class, now int64) bool {
 	keyed := false
 	for _, b := range c.buckets {
@@ -500,7 +500,10 @@ func (l *Limiter) idle(c *class, now int64) bool {
 			return false
 		}
 	}
-	return now >= c.blocked && (keyed || c.reserve != l.reserve && c.open == 0 && c.backoff == 0 && c.quotas == nil)
+	if now < c.blocked || slices.ContainsFunc(c.quotas, func(q *quota) bool { return now < q.resetAt }) {
+		return false
+	}
+	return keyed || (c.reserve != l.reserve || c.client != 0) && c.open == 0 && c.backoff == 0
 }
 
 // routeName is what a request is called in messages.
@@ -532,7 +535,7 @@ func (c *class) extraFor(i, level int) int64 {
 }
 
 // ready reports whether a request of the class may be charged now.
-func (l *Limiter) ready(c *class, level int, client uint64, now int64) bool {
+func (l *Limiter) ready(c *class, level int, now int64) bool {
 	if now < c.blocked || c.backoff > 0 && c.open > 0 {
 		return false // after an unknown rejection, one at a time
 	}
@@ -542,11 +545,9 @@ func (l *Limiter) ready(c *class, level int, client uint64, now int64) bool {
 			return false
 		}
 	}
-	if c.quotas != nil {
-		for _, q := range c.quotas[client] {
-			if ok, _ := q.ready(now); !ok {
-				return false
-			}
+	for _, q := range c.quotas {
+		if ok, _ := q.ready(now); !ok {
+			return false
 		}
 	}
 	return true
@@ -554,7 +555,7 @@ func (l *Limiter) ready(c *class, level int, client uint64, now int64) bool {
 
 // readyAt returns the earliest time at which ready can become true by the
 // passing of time alone.
-func (l *Limiter) readyAt(c *class, level int, client uint64, now int64) int64 {
+func (l *Limiter) readyAt(c *class, level int, now int64) int64 {
 	at := c.blocked
 	if c.backoff > 0 && c.open > 0 {
 		return never
@@ -564,11 +565,9 @@ func (l *Limiter) readyAt(c *class, level int, client uint64, now int64) int64 {
 		b.advance(now)
 		at = max(at, b.readyAt(now, c.extraFor(i, level)))
 	}
-	if c.quotas != nil {
-		for _, q := range c.quotas[client] {
-			if ok, t := q.ready(now); !ok {
-				at = max(at, t)
-			}
+	for _, q := range c.quotas {
+		if ok, t := q.ready(now); !ok {
+			at = max(at, t)
 		}
 	}
 	return max(at, now)
@@ -612,7 +611,7 @@ func (l *Limiter) earliest(w *waiter, now int64) (int64, string) {
 			at, name = t, b.spec.Name
 		}
 	}
-	for _, q := range c.quotas[w.client] {
+	for _, q := range c.quotas {
 		if ok, t := q.ready(now); !ok && t > at {
 			at, name = t, q.name
 		}
@@ -621,18 +620,16 @@ func (l *Limiter) earliest(w *waiter, now int64) (int64, string) {
 }
 
 // admit debits every bucket of the class.
-func (l *Limiter) admit(c *class, route routeName, client uint64, since, now int64) Ticket {
-	t := Ticket{l: l, c: c, route: route, client: client, sentAt: now, waited: now - since}
+func (l *Limiter) admit(c *class, route routeName, since, now int64) Ticket {
+	t := Ticket{l: l, c: c, route: route, sentAt: now, waited: now - since}
 	c.open++
 	for i, b := range c.buckets {
 		b.stride(now, l.rtt.p95/4)
 		seq, done := b.charge(now, l.rtt.p95)
 		t.marks[i] = mark{seq, done}
 	}
-	if c.quotas != nil {
-		for _, q := range c.quotas[client] {
-			q.left--
-		}
+	for _, q := range c.quotas {
+		q.left--
 	}
 	if l.hooks != nil {
 		e := Event{Route: route.String(), Wait: t.Wait()}

@@ -956,7 +956,7 @@ func FuzzModel(f *testing.F) {
 			server := enforce.New(burst, count, per, 0)
 			start := time.Now()
 			l := newLimiter(t, Options{Plan: planOf(burst, count, per)})
-			c, _, _, _ := l.begin(to("/x"))
+			c, _, _ := l.begin(to("/x"))
 			c.buckets[0].mode = refillContinuous
 			l.unlock(nil)
 			type flight struct {
@@ -1135,7 +1135,7 @@ func TestRepeatedRoutes(t *testing.T) {
 			{Method: "GET", Path: "/api/v2/users/auth0%7C1"}, user("GET"),
 		}
 		for i, r := range slices.Concat(sequence, sequence) {
-			c, _, _, _ := l.begin(r)
+			c, _, _ := l.begin(r)
 			l.unlock(nil)
 			want := plan.Route(r)
 			got := make([]string, len(c.buckets))

@@ -12,6 +12,7 @@ type class struct {
 	route   routeName // of the first request that drew from this set
 	fixed   bool      // every request of that template and method draws from this set
 	reserve float64
+	client  uint64
 	buckets []*bucket
 	extra   []int64 // units to leave in each bucket: reserve
 
@@ -19,12 +20,12 @@ type class struct {
 	waiting int
 	active  bool // in the limiter's list of classes with waiters
 
-	open      int64               // requests in flight
-	quotable  bool                // quotas may apply: not the Management API
-	blocked   int64               // ns: nothing is admitted before (unknown rejections, long Retry-After)
-	blockedAt int64               // ns, when an unknown rejection last blocked it
-	backoff   int64               // ns, of that
-	quotas    map[uint64][]*quota // by client; nil until a header tells of one
+	open      int64    // requests in flight
+	quotable  bool     // quotas may apply: not the Management API
+	blocked   int64    // ns: nothing is admitted before (unknown rejections, long Retry-After)
+	blockedAt int64    // ns, when an unknown rejection last blocked it
+	backoff   int64    // ns, of that
+	quotas    []*quota // that headers have told of, of the class's client
 }
 
 // lane holds the waiters of one priority: those that the server turned back
@@ -43,15 +44,14 @@ type flowQueue struct {
 
 // waiter is one request that waits.
 type waiter struct {
-	class  *class
-	req    *Request
-	route  routeName
-	level  int
-	start  int64 // virtual start time of fair queueing; inFront when turned back, behind when not first of its flow
-	seq    uint64
-	index  int // in its heap, -1 when not queued
-	client uint64
-	since  int64
+	class *class
+	req   *Request
+	route routeName
+	level int
+	start int64 // virtual start time of fair queueing; inFront when turned back, behind when not first of its flow
+	seq   uint64
+	index int // in its heap, -1 when not queued
+	since int64
 
 	prev, next *waiter // in its flow
 
@@ -306,7 +306,7 @@ func (l *Limiter) dispatch(now int64) []*waiter {
 			break
 		}
 		l.remove(w, true)
-		w.ticket = l.admit(w.class, w.route, w.client, w.since, now)
+		w.ticket = l.admit(w.class, w.route, w.since, now)
 		if w.fn != nil {
 			calls = append(calls, w)
 		} else {
@@ -332,9 +332,9 @@ func (l *Limiter) pick(now int64) *waiter {
 				continue
 			}
 			if b := best[level]; b == nil || w.before(b) {
-				if l.ready(c, level, w.client, now) {
+				if l.ready(c, level, now) {
 					best[level] = w
-				} else if a := aged[level]; level == 2 && (a == nil || w.before(a)) && l.ready(c, 1, w.client, now) {
+				} else if a := aged[level]; level == 2 && (a == nil || w.before(a)) && l.ready(c, 1, now) {
 					aged[level] = w
 				}
 			}
@@ -384,8 +384,8 @@ func (l *Limiter) arm(now int64) {
 	at := int64(never)
 	for _, c := range l.active {
 		for level := range c.levels {
-			if w := l.head(c, level); w != nil {
-				at = min(at, l.readyAt(c, level, w.client, now))
+			if l.head(c, level) != nil {
+				at = min(at, l.readyAt(c, level, now))
 			}
 		}
 	}

@@ -392,7 +392,7 @@ func (l *Limiter) reject(t *Ticket, h limitHeaders, by int, f *Feedback, now int
 		wait = max(h.retryAfter, 0)
 		if h.quotas {
 			// The quota itself holds its client back; others go on.
-			for _, q := range c.quotas[t.client] {
+			for _, q := range c.quotas {
 				if ok, at := q.ready(now); !ok {
 					wait = max(wait, at-now)
 				}
@@ -411,7 +411,7 @@ func (l *Limiter) reject(t *Ticket, h limitHeaders, by int, f *Feedback, now int
 	if f.Kind == RejectBucket {
 		// What is kept back for safety makes others of its kind wait longer than
 		// the server would.
-		if at := l.readyAt(c, levelOf(PriorityNormal), t.client, now); at != never {
+		if at := l.readyAt(c, levelOf(PriorityNormal), now); at != never {
 			wait = max(wait, at-now)
 		}
 	}

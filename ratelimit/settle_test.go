@@ -1,6 +1,7 @@
 package ratelimit
 
 import (
+	"fmt"
 	"math"
 	"strconv"
 	"sync"
@@ -265,6 +266,96 @@ func TestQuotas(t *testing.T) {
 			tk.Done(Outcome{}) // not sent: it has its place again
 			if _, ok := within(l, to("/x/y"), 0); !ok {
 				t.Error("a request that was not sent has used up a quota")
+			}
+		})
+	}
+}
+
+type application string
+
+func (a application) BodyField(name string) string {
+	if name == "client_id" {
+		return string(a)
+	}
+	return ""
+}
+func (application) TokenClaim(string) string { return "" }
+func (application) ClientIP() string         { return "" }
+
+// A client whose quota is used up waits for it alone: others of its route do not
+// wait behind it.
+func TestQuotaHoldsUpNoOther(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		l := newLimiter(t, Options{Plan: planOf(1000, 1000, time.Second)})
+		of := func(client application) *Request {
+			r := to("/oauth/token")
+			r.Details = client
+			return r
+		}
+		for range 2 { // the first tells that there are quotas
+			tk := acquire(t, l, of("spent"))
+			o := accepted()
+			o.Header = map[string][]string{"Auth0-Client-Quota-Limit": {"b=per_hour;q=10;r=0;t=3000"}}
+			tk.Done(o)
+		}
+		cancel := l.Submit(of("spent"), func(Ticket, error) { t.Error("sent without a quota") })
+		if tk, ok := within(l, of("other"), 0); !ok {
+			t.Error("another client waits behind the one whose quota is used up")
+		} else {
+			tk.Done(accepted())
+		}
+		cancel()
+	})
+}
+
+// A client's quota is spent to the last one and no further, in whatever order the
+// answers come, and what other clients have under way does not count in it.
+func TestQuotaOfManyAtOnce(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			const quota, clients = 20, 3
+			l := newLimiter(t, Options{Plan: planOf(1000, 1000, time.Second)})
+			start, up, down := time.Now(), jitter(seed, 0, time.Second), jitter(seed+1000, 0, time.Second)
+			var mu sync.Mutex
+			taken := make(map[int]int) // by client and hour
+			call := func(client int) {
+				r := to("/oauth/token")
+				r.Details = application(strconv.Itoa(client))
+				tk := acquire(t, l, r)
+				time.Sleep(up())
+				mu.Lock()
+				hour := int(time.Since(start) / time.Hour)
+				taken[hour*clients+client]++
+				left := quota - taken[hour*clients+client]
+				mu.Unlock()
+				if left < 0 {
+					t.Errorf("seed %d: request %d of the hour", seed, quota-left)
+				}
+				o := accepted()
+				ends := time.Hour - time.Since(start)%time.Hour
+				o.Header = map[string][]string{"Auth0-Client-Quota-Limit": {fmt.Sprintf("b=per_hour;q=%d;r=%d;t=%d", quota, max(left, 0), ends/time.Second)}}
+				time.Sleep(down())
+				tk.Done(o)
+			}
+			calls := func(n int) {
+				var wg sync.WaitGroup
+				for i := range n * clients {
+					wg.Go(func() { call(i % clients) })
+				}
+				wg.Wait()
+			}
+			for i := range 2 * clients { // the first tell that there are quotas, and of whom
+				call(i % clients)
+			}
+			calls(quota - 2)
+			if d := time.Since(start); d > time.Minute {
+				t.Errorf("seed %d: the hour's %d for each took %v", seed, quota, d)
+			}
+			calls(2 * quota) // two hours' worth
+			if d := time.Since(start); d < 2*time.Hour || d > 2*time.Hour+time.Minute {
+				t.Errorf("seed %d: the next two hours' were done after %v", seed, d)
 			}
 		})
 	}
