@@ -269,10 +269,11 @@ func TestSubscribeOutage(t *testing.T) {
 }
 
 // held is a body that brings nothing until the request ends.
-type held struct{ ctx context.Context }
-
-func (h held) Read([]byte) (int, error) { <-h.ctx.Done(); return 0, h.ctx.Err() }
-func (h held) Close() error             { return nil }
+func held(ctx context.Context) io.ReadCloser {
+	r, w := io.Pipe()
+	context.AfterFunc(ctx, func() { w.CloseWithError(ctx.Err()) })
+	return r
+}
 
 // TestSubscribeTimeouts bounds each attempt of the client's calls, which says nothing of a stream that is to last; and has the HTTP
 // client's own timeout end the connections, after which the next one has to follow soon.
@@ -291,7 +292,7 @@ func TestSubscribeTimeouts(t *testing.T) {
 				n := 0
 				hc := &http.Client{Timeout: c.whole, Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 					n++
-					return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: r, ContentLength: -1, Body: held{r.Context()}}, nil
+					return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: r, ContentLength: -1, Body: held(r.Context())}, nil
 				})}
 				client, err := auth0.New("tenant.eu.auth0.com", auth0.WithToken("token"), auth0.WithPlan("enterprise"), auth0.WithHTTPClient(hc), auth0.WithAttemptTimeout(c.attempt))
 				if err != nil {
