@@ -183,7 +183,12 @@ func (l *listing) first(cursor string) (*pageAt, error) {
 	if err != nil {
 		return nil, err
 	}
-	if l.whole && l.paging.Max > 0 {
+	at, err := url.ParseQuery(cursor)
+	if cursor != "" && (err != nil || !at.Has("from") && !at.Has("page")) {
+		return nil, errors.New("auth0: the cursor passed to ResumeAt is not one of this module's; pass the Cursor of a page")
+	}
+	// The number of a page counts pages of the size that the cursor is of.
+	if l.whole && l.paging.Max > 0 && !at.Has("page") {
 		if size := l.paging.sizeParam(query); size != "" && !query.Has(size) {
 			query.Set(size, strconv.Itoa(l.paging.Max))
 		}
@@ -194,10 +199,6 @@ func (l *listing) first(cursor string) (*pageAt, error) {
 		query.Set("take", strconv.Itoa(smallestPage))
 	}
 	if cursor != "" {
-		at, err := url.ParseQuery(cursor)
-		if err != nil || !at.Has("from") && !at.Has("page") {
-			return nil, errors.New("auth0: the cursor passed to ResumeAt is not one of this module's; pass the Cursor of a page")
-		}
 		for k := range at {
 			query.Set(k, at.Get(k))
 		}

@@ -151,6 +151,40 @@ func TestListBothWays(t *testing.T) {
 	}
 }
 
+// All asks for the largest pages, but not where it resumes at a page that was
+// counted in the server's own size: of page 1 of four it would give the last alone.
+func TestResumeAtOfTheServersSize(t *testing.T) {
+	t.Parallel()
+	c := newClient(t, func(r *http.Request) (*http.Response, error) {
+		size := 2
+		if v, err := strconv.Atoi(r.URL.Query().Get("per_page")); err == nil {
+			size = v
+		}
+		page, _ := strconv.Atoi(r.URL.Query().Get("page"))
+		var list []string
+		for i := page * size; i < min(5, (page+1)*size); i++ {
+			list = append(list, fmt.Sprintf(`{"n":%d}`, i))
+		}
+		return replyJSON(200, fmt.Sprintf(`{"start":%d,"limit":%d,"total":5,"users":[%s]}`, page*size, size, strings.Join(list, ","))), nil
+	})
+	paging := userPaging()
+	paging.Max = 4
+	page, err := auth0.List[numbered](t.Context(), c, "/api/v2/users", nil, nil, paging, nil)
+	if err != nil || len(page.Items) != 2 {
+		t.Fatalf("%+v, %v", page, err)
+	}
+	var rest []int
+	for item, err := range auth0.All[numbered](t.Context(), c, "/api/v2/users", nil, nil, paging, []auth0.RequestOption{auth0.ResumeAt(page.Cursor)}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		rest = append(rest, item.N)
+	}
+	if fmt.Sprint(rest) != "[2 3 4]" {
+		t.Errorf("resumed with %v", rest)
+	}
+}
+
 // A list goes on in another process from a page's cursor.
 func TestResumeAt(t *testing.T) {
 	t.Parallel()
