@@ -375,8 +375,12 @@ func (e *pageEnvelope) decodeObject(body []byte, key string, report func(Mismatc
 		default:
 			continue
 		}
-		if err := decodeJSON(f.value, into, f.name, report); err != nil {
+		odd := false
+		if err := decodeJSON(f.value, into, f.name, func(m Mismatch) { odd = true; report(m) }); err != nil {
 			return err
+		}
+		if n, ok := into.(*int); ok && odd {
+			*n = -1 // not told, which is not none
 		}
 	}
 	if e.limit < 0 {

@@ -302,6 +302,33 @@ func TestListOddAnswers(t *testing.T) {
 	}
 }
 
+// A total that is no number says nothing of where the list ends.
+func TestAllGoesOnWithAnOddTotal(t *testing.T) {
+	t.Parallel()
+	asked := 0
+	c := newClient(t, func(r *http.Request) (*http.Response, error) {
+		asked++
+		if r.URL.Query().Get("page") == "2" {
+			return replyJSON(200, `{"start":4,"limit":2,"total":"5","users":[{"n":4}]}`), nil
+		}
+		return replyJSON(200, `{"start":"0","limit":2,"total":"5","users":[{"n":0},{"n":1}]}`), nil
+	})
+	got := 0
+	for _, err := range auth0.All[numbered](t.Context(), c, "/api/v2/users", nil, nil, userPaging(), nil) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		got++
+	}
+	if got != 5 || asked != 3 {
+		t.Errorf("%d entries of %d pages, want 5 of 3", got, asked)
+	}
+	page, err := auth0.List[numbered](t.Context(), c, "/api/v2/users", nil, nil, userPaging(), nil)
+	if err != nil || page.Total != -1 || page.Start != -1 {
+		t.Errorf("%+v, %v, want a start and a total that were not told", page, err)
+	}
+}
+
 // lenientEntry has a method of its own, which keeps what fits.
 type lenientEntry struct{ A, B int }
 
