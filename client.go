@@ -393,15 +393,15 @@ func newPayload(body any, r *request) (*payload, error) {
 	if r.hasRaw {
 		return bytesPayload(r.raw, r.contentType), nil
 	}
+	if v := reflect.ValueOf(body); v.Kind() == reflect.Pointer && v.IsNil() {
+		return &payload{}, nil
+	}
 	switch b := body.(type) {
 	case nil:
 		return &payload{}, nil
 	case url.Values:
 		return bytesPayload([]byte(b.Encode()), first(r.contentType, "application/x-www-form-urlencoded")), nil
 	case *Multipart:
-		if b == nil {
-			return &payload{}, nil
-		}
 		segments, contentType, err := b.encode()
 		if err != nil {
 			return nil, err
@@ -420,9 +420,6 @@ func newPayload(body any, r *request) (*payload, error) {
 		return bytesPayload(b, r.contentType), nil
 	case io.Reader:
 		return readerPayload(b, r)
-	}
-	if v := reflect.ValueOf(body); v.Kind() == reflect.Pointer && v.IsNil() {
-		return &payload{}, nil
 	}
 	data, err := json.Marshal(body)
 	if err != nil {

@@ -31,6 +31,9 @@ func TestCallSendsBodies(t *testing.T) {
 	}
 	var noUser *user
 	var noForm *auth0.Multipart
+	var noBuffer *bytes.Buffer
+	var noReader *bytes.Reader
+	var noText *strings.Reader
 	for name, tt := range map[string]struct {
 		body        any
 		opts        []auth0.RequestOption
@@ -40,6 +43,9 @@ func TestCallSendsBodies(t *testing.T) {
 		"none":           {nil, nil, "", ""},
 		"nil pointer":    {noUser, nil, "", ""},
 		"nil multipart":  {noForm, nil, "", ""},
+		"nil buffer":     {noBuffer, []auth0.RequestOption{auth0.ContentType("text/csv")}, "", ""},
+		"nil reader":     {noReader, []auth0.RequestOption{auth0.ContentType("text/csv")}, "", ""},
+		"nil text":       {noText, nil, "", ""},
 		"JSON":           {user{"a@b.c"}, nil, "application/json", `{"email":"a@b.c"}`},
 		"pointer":        {&user{"a@b.c"}, nil, "application/json", `{"email":"a@b.c"}`},
 		"list":           {[]string{"a"}, nil, "application/json", `["a"]`},
