@@ -415,7 +415,8 @@ func AttemptTimeout(d time.Duration) RequestOption {
 // as a signature over the time. f may set and delete headers; they are those of
 // this one attempt. Its error ends the call: the attempt is not sent, takes nothing
 // of any limit, and is not repeated. f is called by one goroutine at a time, with
-// nothing locked, and not for requests that a redirect sends to another host.
+// nothing locked, and not for requests that a redirect sends to another host or out
+// of TLS.
 // Several functions are called in the order of the options.
 func Prepare(f func(*http.Request) error) RequestOption {
 	return func(r *request) {

@@ -138,6 +138,29 @@ func TestPrepareStaysWithItsHost(t *testing.T) {
 	}
 }
 
+// A tenant that redirects to its own name without TLS gets no secret in the clear:
+// neither the token, as any call, nor what a function of Prepare signs.
+func TestPrepareStaysWithTLS(t *testing.T) {
+	t.Parallel()
+	var plain []http.Header
+	c := newClient(t, func(req *http.Request) (*http.Response, error) {
+		if req.URL.Scheme == "http" {
+			plain = append(plain, req.Header.Clone())
+			return replyJSON(http.StatusOK, `{}`), nil
+		}
+		return reply(http.StatusFound, http.Header{"Location": {"http://example.auth0.com/oauth/token"}}, ""), nil
+	})
+	_, err := auth0.Call[auth0.NoContent](t.Context(), c, "POST", "/oauth/token", nil, nil, nil, []auth0.RequestOption{
+		auth0.Prepare(func(req *http.Request) error { req.SetBasicAuth("id", "secret"); return nil }),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(plain) != 1 || plain[0].Get("Authorization") != "" {
+		t.Errorf("%d requests in the clear, with %d values of Authorization; want one without", len(plain), len(plain[0]["Authorization"]))
+	}
+}
+
 // What was not carried out by the server may be sent again, whatever it does.
 func TestErrNotSent(t *testing.T) {
 	t.Parallel()

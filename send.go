@@ -58,7 +58,7 @@ func (c *Client) send(ctx context.Context, method, path string, args []string, q
 		return nil, err
 	}
 	s := &sending{c: c, method: method, route: path, request: r, payload: p, stream: stream}
-	s.call = &call{Admission: r.admission, path: escaped, attempt: c.attempt, prepare: r.prepare, host: c.base.Host}
+	s.call = &call{Admission: r.admission, path: escaped, attempt: c.attempt, prepare: r.prepare, own: c.ownHost}
 	s.call.Template = path
 	s.call.Reserve = max(s.call.Reserve, c.reserve)
 	if r.attempt != 0 {

@@ -160,7 +160,7 @@ type call struct {
 	path    string                      // the escaped path that Template belongs to, "" for any
 	attempt time.Duration               // bound on each attempt, 0 for none
 	prepare []func(*http.Request) error // see Prepare
-	host    string                      // the only one whose requests are prepared
+	own     func(*url.URL) bool         // the only URLs whose requests are prepared
 	sent    atomic.Int32                // times the request was sent
 	reached atomic.Bool                 // an attempt may have been carried out
 	unsent  atomic.Bool                 // the last attempt failed before its first byte was written
@@ -400,7 +400,7 @@ func (x *exchange) outgoing(ctx context.Context) (*http.Request, error) {
 // prepared returns req as the functions of Prepare leave it, with a header of
 // its own; req itself where there are none.
 func (c *call) prepared(req *http.Request) (*http.Request, error) {
-	if c == nil || len(c.prepare) == 0 || req.URL.Host != c.host {
+	if c == nil || len(c.prepare) == 0 || !c.own(req.URL) {
 		return req, nil
 	}
 	out := *req
