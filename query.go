@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/url"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -18,8 +19,8 @@ import (
 //	Since   time.Time `url:"since,omitempty"`        // RFC 3339
 //	PerPage *int      `url:"per_page"`               // left out when nil
 //
-// Fields without a tag and fields tagged "-" are skipped; embedded structs are
-// flattened. Nil pointers, slices and interfaces are never sent; omitempty (or
+// Fields without a tag and fields tagged "-" are skipped; embedded structs, and
+// pointers to them, are flattened. Nil pointers, slices and interfaces are never sent; omitempty (or
 // omitzero) leaves out zero values too, so that an unset option is not sent as
 // false or "". A slice is joined with commas unless the tag says repeat.
 // Strings, booleans, numbers, time.Time, encoding.TextMarshaler and types built
@@ -77,21 +78,27 @@ func queryPlanOf(t reflect.Type) (*queryPlan, error) {
 		return p.(*queryPlan), nil
 	}
 	p := &queryPlan{}
-	if err := p.collect(t, nil); err != nil {
+	if err := p.collect(t, nil, nil); err != nil {
 		return nil, err
 	}
 	queryPlans.store(t, p)
 	return p, nil
 }
 
-func (p *queryPlan) collect(t reflect.Type, prefix []int) error {
+// collect adds the fields of t, which is embedded in the types of within.
+func (p *queryPlan) collect(t reflect.Type, prefix []int, within []reflect.Type) error {
+	within = append(slices.Clip(within), t)
 	for i := range t.NumField() {
 		f := t.Field(i)
 		index := append(append([]int(nil), prefix...), i)
 		tag, tagged := f.Tag.Lookup("url")
 		if !tagged {
-			if f.Anonymous && f.Type.Kind() == reflect.Struct {
-				if err := p.collect(f.Type, index); err != nil {
+			inner := f.Type
+			if inner.Kind() == reflect.Pointer {
+				inner = inner.Elem()
+			}
+			if f.Anonymous && inner.Kind() == reflect.Struct && !slices.Contains(within, inner) {
+				if err := p.collect(inner, index, within); err != nil {
 					return err
 				}
 			}
@@ -122,7 +129,10 @@ func (p *queryPlan) collect(t reflect.Type, prefix []int) error {
 }
 
 func (f *queryField) encode(q url.Values, params reflect.Value) error {
-	v := params.FieldByIndex(f.index)
+	v, err := params.FieldByIndexErr(f.index)
+	if err != nil {
+		return nil //nolint:nilerr // an embedded pointer is nil, and what it would hold is not sent
+	}
 	if f.omitEmpty && (v.IsZero() || v.Kind() == reflect.Slice && v.Len() == 0) {
 		return nil
 	}

@@ -56,6 +56,12 @@ func TestNull(t *testing.T) {
 	}
 }
 
+// Circular embeds itself.
+type Circular struct {
+	*Circular
+	A string `url:"a"`
+}
+
 func TestQueryOf(t *testing.T) {
 	t.Parallel()
 	type order string
@@ -100,6 +106,23 @@ func TestQueryOf(t *testing.T) {
 				t.Errorf("%q, %v, want %q", q.Encode(), err, tt.want)
 			}
 		}
+	}
+	type node struct {
+		*Shared
+		*params
+		Q string `url:"q"`
+	}
+	for want, n := range map[string]node{"q=": {}, "page=3&q=": {Shared: &Shared{3}}, "page=3&q=&sent=": {Shared: &Shared{3}, params: &params{}}} {
+		if q, err := auth0.QueryOf(n); err != nil || q.Encode() != want {
+			t.Errorf("embedded pointers: %q, %v, want %q", q.Encode(), err, want)
+		}
+	}
+	type circle struct {
+		*Circular
+		Q string `url:"q"`
+	}
+	if q, err := auth0.QueryOf(circle{Circular: &Circular{A: "1"}}); err != nil || q.Encode() != "a=1&q=" {
+		t.Errorf("a struct that embeds itself: %q, %v", q.Encode(), err)
 	}
 	given := url.Values{"a": {"1"}}
 	q, err := auth0.QueryOf(given)
