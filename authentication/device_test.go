@@ -3,6 +3,7 @@ package authentication_test
 import (
 	"context"
 	"errors"
+	"io"
 	"net/http"
 	"slices"
 	"sync/atomic"
@@ -172,6 +173,53 @@ func (h *hanging) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, r.Context().Err()
 	}
 	return h.stub.RoundTrip(r)
+}
+
+// breaking is a tenant whose answers, from the second on, begin and never end.
+type breaking struct {
+	stub stub
+	n    int
+}
+
+func (b *breaking) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := b.stub.RoundTrip(r)
+	if b.n++; err == nil && b.n == 2 {
+		body, w := io.Pipe()
+		context.AfterFunc(r.Context(), func() { _ = w.CloseWithError(r.Context().Err()) })
+		resp.Body, resp.ContentLength = body, -1
+	}
+	return resp, err
+}
+
+// An answer that begins and stays away is an outage as one that never begins is: a
+// document that was kept serves, and a wait goes on.
+func TestHalfAnAnswerIsAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		api := func(s stub) *authentication.API {
+			return authentication.New(newClient(t, nil, auth0.WithAttemptTimeout(time.Second),
+				auth0.WithHTTPClient(&http.Client{Transport: &breaking{stub: s}})), authentication.None("app"))
+		}
+		documents := api(func(*http.Request, string) answer {
+			return replyJSON(200, `{"issuer":"kept"}`, "Cache-Control", "max-age=1, stale-if-error=600")
+		})
+		for range 2 {
+			if c, err := documents.Discovery.Configuration(t.Context()); err != nil || c.Issuer != "kept" {
+				t.Errorf("%v, %v", c, err)
+			}
+			time.Sleep(2 * time.Second)
+		}
+		polls := 0
+		devices := api(func(*http.Request, string) answer {
+			if polls++; polls == 1 {
+				return pending()
+			}
+			return granted()
+		})
+		if tokens, err := devices.Device.Wait(t.Context(), &authentication.DeviceCode{DeviceCode: "d", Interval: 5}); err != nil || tokens.AccessToken != "at" {
+			t.Errorf("%v, %v", tokens, err)
+		}
+	})
 }
 
 // A tenant that is too slow for the timeout of an http.Client is a tenant that

@@ -255,5 +255,7 @@ func isOutage(err error) bool {
 	}
 	call, ok := errors.AsType[*auth0.Error](err)
 	_, noRoom := errors.AsType[*ratelimit.WaitError](err)
-	return ok && call.Status == 0 && call.Attempts > 0 && !noRoom
+	// Without a code, what is wrapped kept the rest of an answer from arriving.
+	none := ok && (call.Status == 0 || call.Code == "" && call.Unwrap() != nil)
+	return none && call.Attempts > 0 && !noRoom
 }
