@@ -70,9 +70,9 @@ type Options struct {
 	// same time for the users whom no job can carry: those with a password in clear
 	// text or a connection of their own. ViaJobs refuses those.
 	Via Via
-	// Upsert updates users who exist. A job matches them by their e-mail address
-	// and replaces metadata; a single call changes the same fields, and merges
-	// metadata at its first level.
+	// Upsert updates users who exist, known by their e-mail address. A job replaces
+	// metadata; a single call changes the same fields, merges metadata at its first
+	// level, and knows users without an address by their id or name.
 	Upsert bool
 	// SendCompletionEmail has Auth0 mail all tenant owners at the end of each job.
 	SendCompletionEmail bool

@@ -261,7 +261,7 @@ func lostError(lost bool, err error) error {
 // searched for in an index that lags behind: they may count as not there, and the
 // connection's own uniqueness keeps a repeat from making a second user.
 func (c *creator) own(ctx context.Context, s *single, connection string, began time.Time) (result, error) {
-	found, err := c.find(ctx, s, connection)
+	found, err := c.find(ctx, s.keys, connection)
 	switch {
 	case err != nil || found == nil:
 		return unknown, err
@@ -271,12 +271,12 @@ func (c *creator) own(ctx context.Context, s *single, connection string, began t
 	return wasCreated, nil
 }
 
-func (c *creator) find(ctx context.Context, s *single, connection string) (found *foundUser, err error) {
+func (c *creator) find(ctx context.Context, k keys, connection string) (found *foundUser, err error) {
 	for try := range lookups {
 		if try > 0 && !sleep(ctx, nil, time.Duration(try)*500*time.Millisecond) {
 			break
 		}
-		if found, err = c.api.find(ctx, s.keys, connection); err == nil || errors.Is(err, errHopeless) {
+		if found, err = c.api.find(ctx, k, connection); err == nil || errors.Is(err, errHopeless) {
 			break
 		}
 	}
@@ -288,7 +288,11 @@ func (c *creator) settle(ctx context.Context, s *single, what result, connection
 	if what != wasThere || !c.upsert {
 		return what, nil
 	}
-	found, err := c.find(ctx, s, connection)
+	k := s.keys
+	if k.Email != "" {
+		k.UserID = "" // whoever has the id may be somebody else: it is the address that tells, as in a job
+	}
+	found, err := c.find(ctx, k, connection)
 	if err == nil && found == nil {
 		return didFail, errors.New("another user has the id, the user name or the telephone number, and the e-mail address is not there to update")
 	}

@@ -326,6 +326,37 @@ func TestUpsert(t *testing.T) {
 	}
 }
 
+// Where the id is that of a user with another address, nothing of that user is
+// changed, whichever the way; where the address is there, it is its user who is.
+func TestUpsertChangesNobodyElse(t *testing.T) {
+	t.Parallel()
+	for _, via := range []Via{ViaJobs, ViaUsers} {
+		t.Run(string(via), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, jobOptions())
+				w.must(input(t, `{"email":"a@example.com","user_id":"7","given_name":"Ann"}`+"\n"+
+					`{"email":"c@example.com","user_id":"8","given_name":"Cat"}`), Options{})
+				secret := ""
+				if via == ViaUsers {
+					secret = `,"password":"Secret-word-1"`
+				}
+				r := w.must(input(t, `{"email":"b@example.com","user_id":"7","given_name":"Bob","email_verified":true`+secret+"}\n"+
+					`{"email":"c@example.com","given_name":"Cleo"`+secret+"}"), Options{Via: via, Upsert: true})
+				if r.Updated != 1 || r.Failed != 1 || len(w.failures) != 1 || w.failures[0].Kind != KindFix {
+					t.Errorf("%s, %+v", counts(r), w.failures)
+				}
+				for id, want := range map[string]string{"auth0|7": "a@example.com Ann false", "auth0|8": "c@example.com Cleo false"} {
+					u, err := auth0.Call[map[string]any](t.Context(), w.client, "GET", "/api/v2/users/{id}", []string{id}, nil, nil, nil)
+					if got := fmt.Sprint(u["email"], " ", u["given_name"], " ", u["email_verified"]); err != nil || got != want {
+						t.Errorf("%s is %s, want %s (%v)", id, got, want, err)
+					}
+				}
+			})
+		})
+	}
+}
+
 // A tenant that is gone ends the import after 20 users in a row without an
 // answer, and nobody is taken for failed for good.
 func TestUsersTenantGone(t *testing.T) {
