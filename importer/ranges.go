@@ -40,17 +40,21 @@ func ParseRanges(s string) (Ranges, error) {
 // Add adds one position.
 func (r *Ranges) Add(n int) { r.AddSpan(n, n) }
 
-// AddSpan adds all positions from one to another, both included.
+// AddSpan adds all positions from one to another, both included: none when to
+// is smaller. There are none before 1.
 func (r *Ranges) AddSpan(from, to int) {
+	if from = max(from, 1); to < from {
+		return
+	}
 	s := r.spans
-	if n := len(s); n > 0 && s[n-1].from <= from && from <= s[n-1].to+1 { // the usual case: in order
+	if n := len(s); n > 0 && s[n-1].from <= from && from-1 <= s[n-1].to { // the usual case: in order
 		s[n-1].to = max(s[n-1].to, to)
 		return
 	}
 	// i: the first span that touches or follows; j: the first that lies beyond.
 	i, _ := slices.BinarySearchFunc(s, from-1, func(e span, v int) int { return e.to - v })
 	j := i
-	for j < len(s) && s[j].from <= to+1 {
+	for j < len(s) && s[j].from-1 <= to {
 		from, to = min(from, s[j].from), max(to, s[j].to)
 		j++
 	}

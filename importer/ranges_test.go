@@ -2,8 +2,10 @@ package importer
 
 import (
 	"encoding/json"
+	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 )
 
@@ -26,6 +28,34 @@ func TestParseRanges(t *testing.T) {
 	for _, in := range []string{"x", "0", "-3", "5-4", "1,,2", "1-", "1-2-3", "99999999999999999999"} {
 		if r, err := ParseRanges(in); err == nil {
 			t.Errorf("ParseRanges(%q) = %q, want an error", in, r)
+		}
+	}
+}
+
+// A span of nobody, as of "the first 0", adds nobody, and none is too long.
+func TestRangesAtTheEdges(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		spans [][2]int
+		want  string
+		count int
+	}{
+		{[][2]int{{1, 0}}, "", 0},
+		{[][2]int{{5, 9}, {7, 3}, {2, 1}}, "5-9", 5},
+		{[][2]int{{0, 0}, {-7, -3}}, "", 0},
+		{[][2]int{{-2, 3}}, "1-3", 3},
+		{[][2]int{{5, 9}, {1, math.MaxInt}}, "1-" + strconv.Itoa(math.MaxInt), math.MaxInt},
+		{[][2]int{{5, math.MaxInt}, {7, 8}}, "5-" + strconv.Itoa(math.MaxInt), math.MaxInt - 4},
+	} {
+		var r Ranges
+		for _, s := range tt.spans {
+			r.AddSpan(s[0], s[1])
+		}
+		if r.String() != tt.want || r.Count() != tt.count {
+			t.Errorf("%v: %q of %d, want %q of %d", tt.spans, r, r.Count(), tt.want, tt.count)
+		}
+		if (len(r.spans) == 0) != (tt.count == 0) {
+			t.Errorf("%v: %d spans of %d positions", tt.spans, len(r.spans), tt.count)
 		}
 	}
 }
