@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 )
 
 // write puts an input into a file.
@@ -241,4 +242,21 @@ func TestSampleFile(t *testing.T) {
 	if err != nil || got.Total < 300 || got.Refused.Count() > 0 {
 		t.Errorf("%v: %d users, refused %v: %v", err, got.Total, got.Refused, got.Problems)
 	}
+}
+
+// However many users are refused, each is told of with the rule that it breaks.
+func TestRefusedBeyondTheKeptProblems(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, jobOptions())
+		n := maxProblems + 100
+		r := w.must(input(t, strings.Repeat(users(1, nil), 1+n)), Options{})
+		if r.Created != 1 || r.Refused != n || len(r.ByReason) != 1 || r.ByReason["duplicate"] != n {
+			t.Errorf("%s, %v", counts(r), r.ByReason)
+		}
+		last := w.failures[len(w.failures)-1]
+		if len(w.failures) != n || last.Number != 1+n || last.Code != "duplicate" || !strings.Contains(last.Reason, "keep one of them") {
+			t.Errorf("%d failures, the last %+v", len(w.failures), last)
+		}
+	})
 }

@@ -763,10 +763,12 @@ func (r *run) otherInput(users Ranges) error {
 
 // refuse accounts for a user who cannot be sent.
 func (r *run) refuse(rec *Record) {
-	p := Problem{Number: rec.Number, Line: rec.Line, Rule: "refused", Message: "the user breaks a rule that the check before the import has found"}
+	var p Problem
 	if len(rec.Problems) > 0 {
 		p = rec.Problems[0]
 	} else {
+		// The check before the import looked for one thing more, and kept the first reasons only.
+		p = problem(rec.Number, rec.Line, "", ruleDuplicate, "the email, user_id, username or phone_number is that of a user before")
 		for _, known := range r.inspection.Problems {
 			if known.Number == rec.Number {
 				p = known
