@@ -383,7 +383,7 @@ func (r *run) begin() (begun bool, err error) {
 		Input: r.src.Name(), Size: r.src.Size(),
 	}
 	if r.src.Again() {
-		in, err := Inspect(r.work, r.src, r.checks(true))
+		in, err := r.inspect()
 		if err != nil {
 			return false, fmt.Errorf("reading users: %w", err)
 		}
@@ -428,6 +428,27 @@ func (r *run) begin() (begun bool, err error) {
 	}
 	r.boundary = "headroom-" + r.led.id.Run + strings.ToLower(rand.Text())
 	return true, nil
+}
+
+// inspect checks the input, and ends when the run is told to stop.
+func (r *run) inspect() (*Inspection, error) {
+	ctx, cancel := context.WithCancel(r.work)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case <-r.stopping:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	in, err := Inspect(ctx, r.src, r.checks(true))
+	cancel()
+	<-watched
+	if errors.Is(err, context.Canceled) && r.halted() && r.work.Err() == nil {
+		err = errors.New("stopped before all of them were checked; nothing was begun")
+	}
+	return in, err
 }
 
 // choice is the options' choice of users, in one line.

@@ -1,6 +1,7 @@
 package importer
 
 import (
+	"encoding/json"
 	"errors"
 	"net"
 	"net/http"
@@ -99,6 +100,37 @@ func TestStopWhileUnanswered(t *testing.T) {
 					t.Errorf("told %q", told)
 				}
 			})
+		})
+	}
+}
+
+// A stop is heeded while a long input is checked, with a ledger and without.
+func TestStopWhileChecking(t *testing.T) {
+	t.Parallel()
+	for _, ledger := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			w := newWorld(t, jobOptions())
+			src := Users(func(yield func(any, error) bool) {
+				for line := range strings.Lines(users(1000, nil)) {
+					if time.Sleep(time.Second); !yield(json.RawMessage(line), nil) {
+						return
+					}
+				}
+			})
+			stop := make(chan struct{})
+			time.AfterFunc(30*time.Second, func() { close(stop) })
+			o := Options{Stop: stop}
+			if ledger {
+				o.Ledger = filepath.Join(t.TempDir(), "ledger")
+			}
+			began := time.Now()
+			r, err := w.run(src, o)
+			if d := time.Since(began); d < 30*time.Second || d > 32*time.Second {
+				t.Errorf("it ended after %v, and was told to after 30s", d)
+			}
+			if r != nil || err == nil || !strings.Contains(err.Error(), "stopped before all of them were checked") {
+				t.Errorf("a report %v, error %v", r != nil, err)
+			}
 		})
 	}
 }
