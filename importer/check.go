@@ -391,6 +391,8 @@ func (c *checker) whole() {
 		c.refuse(r.has.first(userFields), ruleNeedsUsers, "no import job can set it")
 	case c.o.Passwords && c.o.Via == ViaUsers && r.Connection == "" && !r.has.has(fieldPassword):
 		c.refuse("password", ruleNeedsPassword, "a single call creates no user of a database without one")
+	case c.o.Passwords && r.NeedsUsers && r.Connection == "" && !r.has.has(fieldPassword):
+		c.refuse("password", ruleNeedsPassword, "verify_email calls for a single call, which creates no user of a database without one; a job takes the user without verify_email")
 	}
 	if len(r.User) > maxUser && !r.NeedsUsers && c.o.Via != ViaUsers {
 		c.refuse("", ruleSize, fmt.Sprintf("the user has %d bytes of JSON, and %d fit", len(r.User), maxUser))

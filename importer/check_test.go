@@ -119,6 +119,7 @@ func ruleTests() []ruleTest {
 		{rule: "needs-users", field: "connection", check: Check{Via: ViaJobs, Connection: "main"}, bad: []string{`{"email":"a@x.org","connection":"other"}`}, good: []string{`{"email":"a@x.org","connection":"main"}`}},
 		{rule: "needs-users", field: "verify_email", check: Check{Via: ViaJobs}, bad: []string{`{"email":"a@x.org","verify_email":false}`}, good: []string{`{"email":"a@x.org","email_verified":false}`}},
 		{rule: "needs-password", field: "password", check: Check{Via: ViaUsers, Passwords: true}, bad: []string{`{"email":"a@x.org"}`, `{"email":"a@x.org","password":null}`}, good: []string{`{"email":"a@x.org","password":"p"}`, `{"email":"a@x.org","connection":"email"}`}},
+		{rule: "needs-password", field: "password", check: Check{Passwords: true}, bad: []string{`{"email":"a@x.org","verify_email":true}`}, good: []string{`{"email":"a@x.org","verify_email":true,"password":"p"}`, `{"email":"a@x.org"}`, `{"email":"a@x.org","verify_email":true,"connection":"email"}`}},
 		{rule: "needs-password", field: "password", check: Check{Via: ViaUsers, Passwords: true, Connection: "main"}, bad: []string{`{"email":"a@x.org","connection":"main"}`}, good: []string{`{"email":"a@x.org","connection":"main","password":"p"}`}},
 		{rule: "size", bad: []string{sized(maxUser + 1)}, good: []string{sized(maxUser)}},
 		{rule: "size", check: Check{EmailVerified: &yes}, bad: []string{sized(maxUser - len(`,"email_verified":true`) + 1)}, good: []string{sized(maxUser - len(`,"email_verified":true`))}},
