@@ -607,14 +607,25 @@ func (r *run) ran(c *chunk, job *management.Job) {
 // failedJob deals with a job that failed as a whole: its users may be there, in
 // part. It reports whether the chunk is to be sent again as it is.
 func (r *run) failedJob(p *pass, c *chunk, job *management.Job) bool {
-	r.mu.Lock()
-	r.failedJobs++
-	many := r.failedJobs
-	r.mu.Unlock()
 	why := "its job failed without saying why"
 	if job.StatusDetails != "" {
 		why = "its job failed: " + plainText(c.anonymous(job.StatusDetails), 200)
 	}
+	results, named, err := r.blamed(c)
+	if err != nil {
+		if !errors.Is(err, errLeft) && r.work.Err() == nil {
+			r.fail(fmt.Errorf("finding out about job %s: %w", c.job, err))
+		}
+		return false
+	}
+	if len(named) > 0 {
+		r.withoutBlamed(p, c, job, results, named, why)
+		return false
+	}
+	r.mu.Lock()
+	r.failedJobs++
+	many := r.failedJobs
+	r.mu.Unlock()
 	r.noteJob(c, job, &entry{})
 	if many >= failedJobsLimit {
 		c.job = ""
@@ -645,25 +656,101 @@ func (r *run) split(p *pass, c *chunk, why string) {
 		r.giveUp(p, c, "the tenant takes no job that small and no smaller: it answers that the file is too large")
 		return
 	}
-	var parts []*chunk
-	e := &entry{What: lineSplit, Chunk: c.number}
-	for _, half := range [][2]int{{0, n / 2}, {n / 2, n}} {
-		part := r.newChunk(len(c.json())/2 + len(c.json())/8)
-		for i := half[0]; i < half[1]; i++ {
-			part.add(&Record{Number: c.numbers[i], Line: c.lines[i], User: c.user(i)})
-		}
-		part.seal()
-		part.number, part.since, part.doubt, part.noted = r.nextNumber(), c.since, c.doubt, true
-		e.Into = append(e.Into, partition{Chunk: part.number, Users: part.users})
-		parts = append(parts, part)
+	half := make([]bool, n)
+	for i := range n / 2 {
+		half[i] = true
 	}
-	if r.write(true, e) != nil {
+	parts := r.divide(c, half)
+	if parts == nil {
 		return
 	}
 	if why != "" {
 		r.doubt(fmt.Sprintf("job %d (users %s): %s. It is created again in two parts.", c.number, brief(c.users), why))
 	}
 	p.queue.repeat(parts...)
+}
+
+// divide makes two chunks of one: the users for whom first is set, and the rest.
+// It returns nil when that cannot be written down.
+func (r *run) divide(c *chunk, first []bool) []*chunk {
+	parts := []*chunk{r.newChunk(len(c.json())/2 + len(c.json())/8), r.newChunk(len(c.json())/2 + len(c.json())/8)}
+	for i := range c.numbers {
+		part := parts[1]
+		if first[i] {
+			part = parts[0]
+		}
+		part.add(&Record{Number: c.numbers[i], Line: c.lines[i], User: c.user(i)})
+	}
+	e := &entry{What: lineSplit, Chunk: c.number}
+	for _, part := range parts {
+		part.seal()
+		part.number, part.since, part.doubt, part.noted = r.nextNumber(), c.since, c.doubt, true
+		e.Into = append(e.Into, partition{Chunk: part.number, Users: part.users})
+	}
+	if r.write(true, e) != nil {
+		return nil
+	}
+	return parts
+}
+
+// blamed asks which users of a chunk a job that failed as a whole has errors of,
+// and what those come to; named is empty where it does not say.
+func (r *run) blamed(c *chunk) (results []outcome, named []bool, err error) {
+	list, err := r.jobErrors(c)
+	switch {
+	case errors.Is(err, auth0.ErrNotFound):
+		return nil, nil, nil
+	case err != nil || list == nil:
+		return nil, nil, err
+	}
+	results = make([]outcome, len(c.numbers))
+	if r.match(c, list.Users, results) == 0 {
+		return nil, nil, nil
+	}
+	named = make([]bool, len(results))
+	for i := range results {
+		if named[i] = results[i].what != unknown; results[i].what == wasConflict {
+			r.conflict(c, &results[i])
+		}
+	}
+	return results, named, r.lookUpAll(c, results, func(i int) bool { return results[i].what == lookUp })
+}
+
+// withoutBlamed accounts for the users that a failed job has errors of, and has
+// the rest of the chunk go on without them.
+func (r *run) withoutBlamed(p *pass, c *chunk, job *management.Job, results []outcome, named []bool, why string) {
+	var theirs []outcome
+	for i := range results {
+		if named[i] {
+			theirs = append(theirs, results[i])
+		}
+	}
+	if len(theirs) == len(results) {
+		r.settle(p, c, job, results)
+		return
+	}
+	r.noteJob(c, job, &entry{})
+	c.job, c.doubt = "", why
+	if r.write(false, &entry{What: lineDoubt, Chunk: c.number, Why: why}) != nil {
+		return
+	}
+	parts := r.divide(c, named)
+	if parts == nil {
+		return
+	}
+	r.doubt(fmt.Sprintf("job %d (users %s): %s. It has errors of %d of its %d users, and is created again without them.",
+		c.number, brief(c.users), why, len(theirs), len(results)))
+	r.settle(p, parts[0], nil, theirs)
+	p.queue.repeat(parts[1])
+}
+
+// jobErrors asks for the errors of a chunk's job, nil for none.
+func (r *run) jobErrors(c *chunk) (list *management.JobErrors, err error) {
+	err = r.persist(r.work, r.led.path != "", patience, func(ctx context.Context, opts ...auth0.RequestOption) (err error) {
+		list, err = auth0.Call[*management.JobErrors](ctx, r.c, http.MethodGet, "/api/v2/jobs/{id}/errors", []string{c.job}, nil, nil, opts)
+		return err
+	})
+	return list, err
 }
 
 // nextNumber numbers a chunk.
@@ -712,11 +799,7 @@ func (r *run) resolveJob(c *chunk, job *management.Job) (results []outcome, agai
 	results = make([]outcome, n)
 	entries, matched := 0, 0
 	if sum.Failed > 0 || sum.Inserted+sum.Updated != n {
-		var list *management.JobErrors
-		err := r.persist(r.work, r.led.path != "", patience, func(ctx context.Context, opts ...auth0.RequestOption) (err error) {
-			list, err = auth0.Call[*management.JobErrors](ctx, r.c, http.MethodGet, "/api/v2/jobs/{id}/errors", []string{c.job}, nil, nil, opts)
-			return err
-		})
+		list, err := r.jobErrors(c)
 		switch {
 		case errors.Is(err, auth0.ErrNotFound):
 			return nil, "the errors of its job " + c.job + " are gone: Auth0 keeps them for a day", nil

@@ -210,6 +210,47 @@ func TestJobsAllFail(t *testing.T) {
 	})
 }
 
+// A job that failed as a whole may have a list of errors all the same: who is on
+// it is accounted for by it, and the rest of the chunk goes on.
+func TestJobsFailWithErrors(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, jobOptions())
+		there := func(i int) bool { return i%20 == 7 || i > 480 } // some of each job, and all of the last
+		w.earlier(500, there)
+		plan, err := ratelimit.Named("enterprise")
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.client = w.newClient(plan, auth0.WithHTTPClient(&http.Client{Transport: intercepted{w.tenant, func(req *http.Request) (*http.Response, error) {
+			if !strings.Contains(req.URL.Path, "/jobs/job_") || strings.HasSuffix(req.URL.Path, "/errors") {
+				return nil, nil
+			}
+			resp, err := w.tenant.RoundTrip(req)
+			if err != nil {
+				return nil, err
+			}
+			body, err := io.ReadAll(resp.Body)
+			if !strings.Contains(string(body), `"failed":0`) {
+				body = []byte(strings.ReplaceAll(string(body), `"completed"`, `"failed"`))
+			}
+			resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(body)), -1
+			resp.Header.Del("Content-Length")
+			return resp, err
+		}}}))
+		r := w.must(input(t, users(500, nil)), Options{chunkUsers: 20, Ledger: filepath.Join(t.TempDir(), "ledger")})
+		// Those whom the failed jobs did create are found again by the jobs after them.
+		if got, want := counts(r), "456 created, 0 updated, 44 exist, 0 failed, 0 refused, 0 skipped, 0 unfinished"; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+		// Twice for each of 24 chunks, once to no avail and once for the rest, whose
+		// users are all there by then; once for the last one.
+		if r.JobsCount != 2*24+1 || len(w.failures) != 0 {
+			t.Errorf("%d jobs, failures %+v", r.JobsCount, w.failures)
+		}
+	})
+}
+
 // The run ends while jobs are under way and goes on two days later, when Auth0
 // has forgotten them.
 func TestJobsForgotten(t *testing.T) {
