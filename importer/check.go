@@ -93,7 +93,7 @@ const (
 	identityFields fieldSet = 1<<fieldEmail | 1<<fieldUsername | 1<<fieldPhone
 	// notUpserted are those that an import leaves alone in a user who exists.
 	notUpserted fieldSet = 1<<fieldUserID | 1<<fieldUsername | 1<<fieldPhone | 1<<fieldPhoneVerified | 1<<fieldBlocked |
-		1<<fieldPasswordHash | 1<<fieldPasswordSetDate | 1<<fieldMFAFactors
+		1<<fieldPassword | 1<<fieldPasswordHash | 1<<fieldPasswordSetDate | 1<<fieldMFAFactors
 )
 
 // exported reports whether a name is one that exports have and no import takes.

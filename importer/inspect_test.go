@@ -66,7 +66,7 @@ func TestInspect(t *testing.T) {
 	if want := map[string]int{"created_at": 2, "identities": 1}; !maps.Equal(got.Dropped, want) {
 		t.Errorf("dropped %v, want %v", got.Dropped, want)
 	}
-	if want := map[string]int{"user_id": 1, "username": 1, "blocked": 1, "password_hash": 1}; !maps.Equal(got.NotUpdated, want) {
+	if want := map[string]int{"user_id": 1, "username": 1, "blocked": 1, "password_hash": 1, "password": 1}; !maps.Equal(got.NotUpdated, want) {
 		t.Errorf("not updated %v, want %v", got.NotUpdated, want)
 	}
 	var problems []string
@@ -241,6 +241,28 @@ func TestSampleFile(t *testing.T) {
 	got, err := Inspect(t.Context(), src, Check{Duplicates: true})
 	if err != nil || got.Total < 300 || got.Refused.Count() > 0 {
 		t.Errorf("%v: %d users, refused %v: %v", err, got.Total, got.Refused, got.Problems)
+	}
+}
+
+// A password in clear text is for new users only: an upsert leaves the one of a
+// user who exists, and the inspection says of how many.
+func TestUpsertLeavesPasswords(t *testing.T) {
+	t.Parallel()
+	in, err := Inspect(t.Context(), Users(lines1(users(5, func(i int, u map[string]any) map[string]any {
+		delete(u, "user_id")
+		if i > 2 {
+			u["password"] = "Secret-word-1"
+		}
+		return u
+	}))), Check{Upsert: true})
+	if want := map[string]int{"password": 3}; err != nil || !maps.Equal(in.NotUpdated, want) {
+		t.Errorf("not updated %v, want %v (%v)", in.NotUpdated, want, err)
+	}
+	for f := range fields {
+		name := fields[f].name
+		if changes := slices.Contains(append(updated[:], "custom_password_hash"), name); changes == notUpserted.has(f) && f != fieldEmail && f != fieldConnection && f != fieldVerifyEmail {
+			t.Errorf("%s: changed %v, left as it was %v", name, changes, notUpserted.has(f))
+		}
 	}
 }
 
