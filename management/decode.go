@@ -99,6 +99,9 @@ type shape struct {
 type field struct {
 	index int
 	kind  fieldKind
+	value reflect.Type // without the pointer or the Null around it
+	holds fieldKind    // of value
+	kept  bool         // there is one, which keeps what is empty as well
 }
 
 // fieldKind tells which values of a field are plain enough to be set without the help of encoding/json. Pointers to such values count
@@ -139,7 +142,7 @@ func shapeOf(t reflect.Type) *shape {
 			s.variants[when] = i
 		}
 		if name, _, _ := strings.Cut(f.Tag.Get("json"), ","); name != "" && name != "-" {
-			s.fields[name] = field{i, kindOf(f.Type)}
+			s.fields[name] = fieldOf(i, f.Type)
 		}
 	}
 	delete(s.variants, "")
@@ -150,6 +153,18 @@ func shapeOf(t reflect.Type) *shape {
 	}
 	shapes.of[t] = s
 	return s
+}
+
+func fieldOf(index int, t reflect.Type) field {
+	f := field{index: index, kind: kindOf(t), value: t}
+	switch {
+	case t.Kind() == reflect.Pointer:
+		f.value, f.kept = t.Elem(), true
+	case t.PkgPath() == reflect.TypeFor[auth0.Null[any]]().PkgPath() && strings.HasPrefix(t.Name(), "Null["):
+		f.value, f.kept = t.Field(0).Type, true
+	}
+	f.holds = kindOf(f.value)
+	return f
 }
 
 func kindOf(t reflect.Type) fieldKind {
@@ -485,7 +500,7 @@ func encodeVariant(variant reflect.Value, raw json.RawMessage) ([]byte, error) {
 		extra, _ := reflect.TypeAssert[map[string]json.RawMessage](v.Elem().FieldByName("Extra"))
 		return encodeOpen(v.Elem().Interface(), extra)
 	}
-	if len(raw) == 0 {
+	if len(raw) == 0 || allTyped(raw, variant.Type().Elem()) {
 		return encode(variant)
 	}
 	old := reflect.New(variant.Type().Elem())
@@ -504,6 +519,34 @@ func encodeVariant(variant reflect.Value, raw json.RawMessage) ([]byte, error) {
 		return nil, err
 	}
 	return asItCame(now, was, raw)
+}
+
+// allTyped reports whether all of an object is for certain in the struct that it is decoded to, and is encoded again with that: the
+// usual case, which can be told without decoding.
+func allTyped(text []byte, t reflect.Type) bool {
+	s := shapeOf(t)
+	return eachMember(text, func(quoted, value []byte) bool {
+		f, known := s.fields[string(quoted[1:len(quoted)-1])]
+		if !known {
+			return s.extra >= 0
+		}
+		switch f.holds {
+		case plainString:
+			return plainText(value) && (f.kept || len(value) > 2)
+		case plainBool:
+			return string(value) == "true" || string(value) == "false" && f.kept
+		case plainInt:
+			n, err := strconv.Atoi(string(value))
+			return err == nil && (f.kept || n != 0)
+		case plainList:
+			return len(value) > 2 && value[0] == '[' && eachElement(value, plainText)
+		case ownStruct:
+			return (f.kept || len(value) > 2) && allTyped(value, f.value)
+		case ownList:
+			return len(value) > 2 && value[0] == '[' && eachElement(value, func(one []byte) bool { return allTyped(one, f.value.Elem()) })
+		}
+		return false
+	})
 }
 
 // asItCame returns now, in which what is as it was is put as it came: with the fields that its type does not have, and the values that
