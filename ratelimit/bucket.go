@@ -260,12 +260,9 @@ func (b *bucket) advance(now int64) {
 		}
 		return
 	}
-	g := b.gain - b.slow
-	if dt < b.fill {
-		b.level += min(dt*g, 2*b.full)
-	} else { // full, unless others take most of the refill
-		b.level += min(mulDiv(dt, g, 1), 2*b.full)
-	}
+	// However far below nothing the level is, time brings it back; and a bucket
+	// that others take most of is not full as soon as another would be.
+	b.level += min(mulDiv(dt, b.gain-b.slow, 1), b.full-b.level)
 	b.clip()
 }
 
